@@ -1,0 +1,4 @@
+"""The few words that every room of Segue shares: tracks, catalogues, bundles, queries, metrics, errors.
+
+Only numpy and the standard library may be imported here.
+"""

@@ -1,0 +1,155 @@
+"""The catalogue of a bundle: one read-only SQLite file from track ids to names, and from names back to ids.
+
+SQLite because it comes with Python, is read page by page (the names of two million tracks need not be resident), and
+brings full-text search. Ids are dense and ordered by falling popularity, so that search results come best first
+without a sort.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+from segue.errors import BundleError
+from segue.text import match_key, normalise_title
+from segue.track import Track
+
+_SCHEMA = """
+CREATE TABLE tracks (
+    id INTEGER PRIMARY KEY, uri TEXT NOT NULL, title TEXT NOT NULL, artist TEXT NOT NULL, album TEXT NOT NULL,
+    uri_hash INTEGER NOT NULL, name_hash INTEGER NOT NULL, title_hash INTEGER NOT NULL
+) STRICT;
+CREATE VIRTUAL TABLE search USING fts5 (
+    title, artist, content='', detail=none, columnsize=0, prefix='2 3', tokenize='unicode61 remove_diacritics 2'
+);
+"""
+_INDICES = """
+CREATE INDEX tracks_by_uri ON tracks (uri_hash);
+CREATE INDEX tracks_by_name ON tracks (name_hash);
+CREATE INDEX tracks_by_title ON tracks (title_hash);
+INSERT INTO search (search) VALUES ('optimize');
+"""
+_INSERT = "INSERT INTO tracks VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_SELECT = "SELECT id, uri, title, artist, album FROM tracks WHERE "
+_MOST_VARIABLES = 500
+
+
+def _hash(text: str) -> int:
+    """Return 63 bits of BLAKE2b: hashes make the indices a third of the size; every hit is checked by its text."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def _name_hash(title: str, artist: str) -> int:
+    return _hash(f"{match_key(title)}\n{match_key(artist)}")
+
+
+def write_catalogue(path: Path, tracks: Iterable[Track]) -> int:
+    """Write the tracks, in the order of their ids (most popular first), to a new file; return how many there are.
+
+    The same tracks give the same bytes with the same SQLite.
+    """
+    path.unlink(missing_ok=True)
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA page_size=4096;" + _SCHEMA)
+        connection.execute("BEGIN")
+        count = 0
+        for count, track in enumerate(tracks, start=1):
+            _insert(connection, count - 1, track)
+        connection.executescript(_INDICES)
+        connection.execute("COMMIT") if connection.in_transaction else None
+        connection.execute("VACUUM")
+    finally:
+        connection.close()
+    return count
+
+
+def _insert(connection: sqlite3.Connection, number: int, track: Track) -> None:
+    hashes = (_hash(track.uri), _name_hash(track.title, track.artist), _hash(match_key(track.title)))
+    connection.execute(_INSERT, (number, track.uri, track.title, track.artist, track.album, *hashes))
+    connection.execute(
+        "INSERT INTO search (rowid, title, artist) VALUES (?, ?, ?)",
+        (number, normalise_title(track.title), normalise_title(track.artist)),
+    )
+
+
+class Catalogue:
+    """A bundle's tracks, read from disk as they are asked for. Safe to share between threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file that `write_catalogue` wrote.
+
+        Raises:
+            BundleError: The file is missing or is no catalogue.
+        """
+        self._path = path
+        self._local = threading.local()
+        try:
+            rows = self._connection().execute("SELECT COALESCE(MAX(id) + 1, 0) FROM tracks").fetchone()
+        except sqlite3.Error as error:
+            raise BundleError(f"The catalogue {path} cannot be read ({error}); fetch the bundle again.") from error
+        self._size = int(rows[0])
+
+    def __len__(self) -> int:
+        return self._size
+
+    def tracks(self, ids: Sequence[int]) -> list[Track]:
+        """Return the tracks of the ids, in their order.
+
+        Raises:
+            IndexError: An id is not of this catalogue.
+        """
+        found: dict[int, Track] = {}
+        for start in range(0, len(ids), _MOST_VARIABLES):
+            part = [int(i) for i in ids[start : start + _MOST_VARIABLES]]
+            marks = ",".join("?" * len(part))
+            found.update(dict(self._rows(f"id IN ({marks})", tuple(part))))
+        missing = [int(i) for i in ids if int(i) not in found]
+        if missing:
+            raise IndexError(f"The catalogue has {self._size} tracks and no track number {missing[0]}.")
+        return [found[int(i)] for i in ids]
+
+    def find_uri(self, uri: str) -> int | None:
+        """Return the id of the track with this URI, or None."""
+        hits = self._rows("uri_hash = ?", (_hash(uri),))
+        return next((number for number, track in hits if track.uri == uri), None)
+
+    def find_name(self, title: str, artist: str = "") -> int | None:
+        """Return the id of the most popular track of this name, or None.
+
+        Names are compared by `segue.text.match_key`: forgiving of case, accents, "feat." and remasters. Without an
+        artist the title alone decides.
+        """
+        key, artist_key = match_key(title), match_key(artist)
+        if artist:
+            hits = self._rows("name_hash = ? ORDER BY id", (_name_hash(title, artist),))
+        else:
+            hits = self._rows("title_hash = ? ORDER BY id LIMIT 50", (_hash(key),))
+        for number, track in hits:
+            if match_key(track.title) == key and (not artist or match_key(track.artist) == artist_key):
+                return number
+        return None
+
+    def search(self, text: str, limit: int = 20) -> list[tuple[int, Track]]:
+        """Return tracks whose title and artist hold every word of ``text``, the last as a prefix, popular first."""
+        words = ["".join(c for c in word if c.isalnum()) for word in normalise_title(text).split()]
+        words = [word for word in words if word]
+        if not words or limit < 1:
+            return []
+        expression = " ".join([f'"{word}"' for word in words[:-1]] + [f'"{words[-1]}"*'])
+        where = "id IN (SELECT rowid FROM search WHERE search MATCH ? ORDER BY rowid LIMIT ?) ORDER BY id"
+        return self._rows(where, (expression, limit))
+
+    def _rows(self, where: str, values: tuple[object, ...]) -> list[tuple[int, Track]]:
+        rows = self._connection().execute(_SELECT + where, values).fetchall()
+        return [(int(number), Track(uri, title, artist, album)) for number, uri, title, artist, album in rows]
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return this thread's own connection: SQLite connections are not for sharing."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            address = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
+            connection = sqlite3.connect(address, uri=True)
+            self._local.connection = connection
+        return connection

@@ -1,0 +1,78 @@
+"""Ranking metrics over one ranked list each, against the whole catalogue; never against a sample of it.
+
+All take ``ranked`` (n, k) track ids, best first, -1 for nothing, and ``relevant``, n sets of held-out ids, and return
+(n,) float64, NaN where a playlist holds out nothing. Definitions of NDCG, R-precision and clicks follow the RecSys Challenge 2018 (Zamani et
+al. 2019), with binary gains; recall, precision and MRR are the textbook ones.
+"""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.int64]
+Values = NDArray[np.float64]
+Relevant = Sequence[Collection[int]]
+
+
+def hits(ranked: Ids, relevant: Relevant) -> NDArray[np.bool_]:
+    """Return (n, k) whether each ranked track is relevant; a track repeated in a list counts once."""
+    found = np.zeros(ranked.shape, bool)
+    for row, (ids, wanted) in enumerate(zip(ranked, relevant, strict=True)):
+        left = set(wanted)
+        for column, number in enumerate(ids.tolist()):
+            if number in left:
+                found[row, column] = True
+                left.discard(number)
+    return found
+
+
+def _sizes(relevant: Relevant) -> Values:
+    """Return (n,) how many tracks are relevant, NaN for none: nothing can be measured there."""
+    sizes = np.array([len(set(wanted)) for wanted in relevant], np.float64)
+    sizes[sizes == 0] = np.nan
+    return sizes
+
+
+def recall(ranked: Ids, relevant: Relevant, k: int) -> Values:
+    """Return the share of the relevant tracks that stand in the first ``k``."""
+    return hits(ranked[:, :k], relevant).sum(axis=1) / _sizes(relevant)
+
+
+def precision(ranked: Ids, relevant: Relevant, k: int) -> Values:
+    """Return the share of the first ``k`` places that hold a relevant track; empty places count as misses."""
+    return hits(ranked[:, :k], relevant).sum(axis=1) / k + 0 * _sizes(relevant)
+
+
+def reciprocal_rank(ranked: Ids, relevant: Relevant, k: int) -> Values:
+    """Return 1 / rank of the first relevant track in the first ``k``, 0 without one; its mean is the MRR."""
+    found = hits(ranked[:, :k], relevant)
+    first = found.argmax(axis=1) + 1 if found.shape[1] else np.ones(len(found))
+    return np.where(found.any(axis=1), 1.0 / first, 0.0) + 0 * _sizes(relevant)
+
+
+def ndcg(ranked: Ids, relevant: Relevant, k: int) -> Values:
+    """Return the discounted gain of the first ``k`` over that of an ideal list; discount 1 / log2(rank + 1)."""
+    found = hits(ranked[:, :k], relevant)
+    discounts = 1.0 / np.log2(np.arange(2, k + 2))
+    ideal = np.concatenate([[0.0], np.cumsum(discounts)])
+    sizes = _sizes(relevant)
+    best = ideal[np.minimum(np.nan_to_num(sizes), k).astype(int)]
+    return np.divide(found @ discounts[: found.shape[1]], best, out=np.full(len(best), np.nan), where=best > 0)
+
+
+def r_precision(ranked: Ids, relevant: Relevant) -> Values:
+    """Return the share of relevant tracks among the first R places, R the number of relevant tracks.
+
+    By tracks alone: the challenge's extra quarter for a matching artist is not counted.
+    """
+    sizes = _sizes(relevant)
+    inside = np.arange(ranked.shape[1]) < np.nan_to_num(sizes)[:, None]
+    return (hits(ranked, relevant) & inside).sum(axis=1) / sizes
+
+
+def clicks(ranked: Ids, relevant: Relevant) -> Values:
+    """Return how often a listener refreshes a page of ten before the first relevant track; 51 without one in 500."""
+    found = hits(ranked[:, :500], relevant)
+    first = np.where(found.any(axis=1), found.argmax(axis=1) // 10, 51) if found.shape[1] else np.full(len(found), 51)
+    return first.astype(np.float64) + 0 * _sizes(relevant)

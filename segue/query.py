@@ -1,0 +1,122 @@
+"""A playlist to continue, and its encoding into the arrays that a bundle's graph reads.
+
+Training and serving build their inputs here and nowhere else, so that the two cannot drift apart.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segue.text import title_grams
+
+Tokenise = Callable[[Sequence[str]], list[list[int]]]
+"""Texts to word-piece ids, without special tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A playlist to continue.
+
+    Attributes:
+        seeds: Catalogue ids of the tracks that it holds, in order.
+        title: Its title in any spelling, or "".
+        unknown: Tracks that the catalogue lacks, each as words (`segue.track.track_words`).
+        words: The known seeds as words, in the order of ``seeds``; a language model reads them.
+    """
+
+    seeds: tuple[int, ...] = ()
+    title: str = ""
+    unknown: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """Sizes of a graph's inputs; written to a bundle's manifest by training, read by serving.
+
+    Attributes:
+        cls_id: Word-piece id that begins a prompt.
+        sep_id: Word-piece id that ends each part of a prompt.
+        gram_buckets: Hash buckets of title n-grams.
+        gram_limit: Most n-grams of one title.
+        title_pieces: Most word pieces of a title in the prompt.
+        track_pieces: Most word pieces of one track.
+        prompt_tracks: Most tracks that the prompt spells out; the last ones of the playlist.
+        seed_limit: Most known seeds that are read; the last ones of the playlist.
+        unknown_limit: Most unknown tracks that are read; the last ones.
+    """
+
+    cls_id: int
+    sep_id: int
+    gram_buckets: int = 32768
+    gram_limit: int = 96
+    title_pieces: int = 12
+    track_pieces: int = 12
+    prompt_tracks: int = 4
+    seed_limit: int = 256
+    unknown_limit: int = 16
+
+    def to_json(self) -> dict[str, int]:
+        """Return the sizes as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Encoding":
+        """Return the sizes that `to_json` wrote."""
+        return cls(**{name: int(number) for name, number in value.items()})
+
+
+def encode(queries: Sequence[Query], encoding: Encoding, tokenise: Tokenise) -> dict[str, NDArray[np.int64]]:
+    """Return the graph's inputs for a batch of B queries.
+
+    Returns:
+        ``seeds`` (B, S) catalogue ids, padded with -1; ``title_grams`` (B, G), padded with -1;
+        ``prompt_tokens`` (B, T), padded with 0; ``unknown_tokens`` (B, U, L), padded with 0. S, G, T, U and L are
+        the largest of the batch; U and S can be 0, G and T are at least 1.
+    """
+    seeds = [query.seeds[-encoding.seed_limit :] for query in queries]
+    grams = [title_grams(query.title, encoding.gram_buckets, encoding.gram_limit) for query in queries]
+    unknown = [query.unknown[-encoding.unknown_limit :] for query in queries]
+    spelled = [(query.words + query.unknown)[-encoding.prompt_tracks :] for query in queries]
+    pieces = _pieces([q.title for q in queries] + [t for ts in (*spelled, *unknown) for t in ts], tokenise)
+    prompts = [
+        [encoding.cls_id, *pieces[query.title][: encoding.title_pieces], encoding.sep_id]
+        + [piece for text in texts for piece in (*pieces[text][: encoding.track_pieces], encoding.sep_id)]
+        for query, texts in zip(queries, spelled, strict=True)
+    ]
+    framed = [
+        [[encoding.cls_id, *pieces[text][: encoding.track_pieces], encoding.sep_id] for text in texts]
+        for texts in unknown
+    ]
+    return {
+        "seeds": _pad(seeds, -1, 0),
+        "title_grams": _pad(grams, -1, 1),
+        "prompt_tokens": _pad(prompts, 0, 1),
+        "unknown_tokens": _pad_twice(framed),
+    }
+
+
+def _pieces(texts: Sequence[str], tokenise: Tokenise) -> dict[str, list[int]]:
+    distinct = list(dict.fromkeys(texts))
+    return dict(zip(distinct, tokenise(distinct), strict=True)) if distinct else {}
+
+
+def _pad(rows: Sequence[Sequence[int] | NDArray[np.int64]], fill: int, least: int) -> NDArray[np.int64]:
+    width = max([least, *(len(row) for row in rows)])
+    padded = np.full((len(rows), width), fill, np.int64)
+    for target, row in zip(padded, rows, strict=True):
+        target[: len(row)] = row
+    return padded
+
+
+def _pad_twice(rows: Sequence[Sequence[Sequence[int]]]) -> NDArray[np.int64]:
+    count = max([0, *(len(row) for row in rows)])
+    length = max([1, *(len(tokens) for row in rows for tokens in row)])
+    padded = np.zeros((len(rows), count, length), np.int64)
+    for i, row in enumerate(rows):
+        for j, tokens in enumerate(row):
+            padded[i, j, : len(tokens)] = tokens
+    return padded

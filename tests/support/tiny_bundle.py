@@ -1,0 +1,124 @@
+"""A bundle small enough to work out by hand, with the inputs and outputs of a real one and no torch behind it.
+
+A playlist's vector is the sum of its seeds' vectors, of its title's n-grams' and of its unknown tracks' word pieces'
+vectors; a track's score is their dot product plus a small prior that prefers low ids. Track ``i`` belongs to genre
+``i % GENRES`` and its vector is that genre's unit vector, so a playlist of one genre is continued by that genre, in
+the order of ids.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.parser
+from onnx import numpy_helper
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from segue.bundle import CATALOGUE, MODEL, TOKENIZER, Bundle, write_bundle
+from segue.catalogue import write_catalogue
+from segue.query import Encoding
+from segue.text import title_grams
+from segue.track import Track
+
+GENRES = ("rock", "jazz", "techno")
+ENCODING = Encoding(cls_id=1, sep_id=2, gram_buckets=4096)
+
+_GRAPH = """
+<ir_version: 10, opset_import: ["" : 18]>
+tiny (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int64[B, U, L] unknown_tokens, int64[1] k)
+    => (int64[B, K] ids, float[B, K] scores)
+{
+    zero = Constant <value: tensor = int64 {0}> ()
+    one_axis = Constant <value: tensor = int64[1] {1}> ()
+    two_axes = Constant <value: tensor = int64[2] {1, 2}> ()
+    last_axis = Constant <value: tensor = int64[1] {-1}> ()
+    plus = Constant <value: tensor = float {inf}> ()
+    minus = Constant <value: tensor = float {-inf}> ()
+    known = GreaterOrEqual(seeds, zero)
+    known_float = Cast <to = 1> (known)
+    known_column = Unsqueeze(known_float, last_axis)
+    safe_seeds = Max(seeds, zero)
+    seed_rows = Gather(item_vectors, safe_seeds)
+    seed_masked = Mul(seed_rows, known_column)
+    from_seeds = ReduceSum <keepdims = 0> (seed_masked, one_axis)
+    has_gram = GreaterOrEqual(title_grams, zero)
+    has_gram_float = Cast <to = 1> (has_gram)
+    gram_column = Unsqueeze(has_gram_float, last_axis)
+    safe_grams = Max(title_grams, zero)
+    gram_rows = Gather(gram_vectors, safe_grams)
+    gram_masked = Mul(gram_rows, gram_column)
+    from_title = ReduceSum <keepdims = 0> (gram_masked, one_axis)
+    piece_rows = Gather(piece_vectors, unknown_tokens)
+    from_unknown = ReduceSum <keepdims = 0> (piece_rows, two_axes)
+    seeds_and_title = Add(from_seeds, from_title)
+    playlist = Add(seeds_and_title, from_unknown)
+    prompt_float = Cast <to = 1> (prompt_tokens)
+    prompt_sum = ReduceSum <keepdims = 1> (prompt_float, one_axis)
+    nothing = Mul(prompt_sum, none)
+    by_genre = MatMul(playlist, item_columns)
+    with_prior = Add(by_genre, prior)
+    all_scores = Add(with_prior, nothing)
+    update = Where(known, minus, plus)
+    allowed = ScatterElements <axis = 1, reduction = "min"> (all_scores, safe_seeds, update)
+    scores, ids = TopK <axis = 1> (allowed, k)
+}
+"""
+
+
+def tiny_tracks(count: int = 30) -> list[Track]:
+    """Return made-up tracks: number i is ``Song i`` by ``Artist i%7`` of genre ``i % 3``."""
+    return [
+        Track(f"tiny:track:{i}", f"{GENRES[i % 3].title()} Song {i}", f"Artist {i % 7}", f"Album {i % 11}")
+        for i in range(count)
+    ]
+
+
+def _weights(count: int) -> dict[str, np.ndarray[Any, Any]]:
+    items = np.eye(3, dtype=np.float32)[np.arange(count) % 3]
+    grams = np.zeros((ENCODING.gram_buckets, 3), np.float32)
+    pieces = np.zeros((len(_vocabulary()), 3), np.float32)
+    for genre, name in enumerate(GENRES):
+        grams[title_grams(name, ENCODING.gram_buckets, ENCODING.gram_limit), genre] = 1
+        pieces[_vocabulary()[name], genre] = 1
+    return {
+        "item_vectors": items,
+        "item_columns": np.ascontiguousarray(items.T),
+        "gram_vectors": grams,
+        "piece_vectors": pieces,
+        "prior": (-1e-3 * np.arange(count)).astype(np.float32),
+        "none": np.zeros(1, np.float32),
+    }
+
+
+def _vocabulary() -> dict[str, int]:
+    return {word: i for i, word in enumerate(["[PAD]", "[CLS]", "[SEP]", "[UNK]", "song", "by", "artist", *GENRES])}
+
+
+def _tokenizer(path: Path) -> None:
+    tokenizer = Tokenizer(models.WordLevel(_vocabulary(), unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(path))
+
+
+def write_tiny_bundle(
+    path: Path, work: Path, tracks: Sequence[Track] | None = None, seed: int = 0, synthetic: bool = True
+) -> Bundle:
+    """Write the tiny bundle to ``path`` (``work`` is scratch) and return it; another ``seed``, another digest."""
+    tracks = tiny_tracks() if tracks is None else tracks
+    work.mkdir(parents=True, exist_ok=True)
+    model = onnx.parser.parse_model(_GRAPH)
+    model.graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in _weights(len(tracks)).items())
+    onnx.checker.check_model(model)
+    onnx.save(model, str(work / MODEL))
+    write_catalogue(work / CATALOGUE, tracks)
+    _tokenizer(work / TOKENIZER)
+    return write_bundle(
+        path,
+        {name: work / name for name in (MODEL, CATALOGUE, TOKENIZER)},
+        model={"encoding": ENCODING.to_json(), "tracks": len(tracks), "inputs": [], "outputs": []},
+        lineage={"dataset": f"sha256:{'0' * 64}", "commit": "", "run": "tiny", "seed": seed},
+        synthetic=synthetic,
+    )
