@@ -1,0 +1,87 @@
+"""The command of the room: ``python -m train <verb> [name=value …]``.
+
+Settings are Hydra's: the defaults of a verb stand in ``train/conf/<verb>.yaml``, its types in the ``Config`` dataclass of
+the stage's module, and ``name=value`` on the command line overrides them.
+"""
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from segue.errors import InputError, SegueError
+
+STAGES = {
+    "lightgcn": ("train.lightgcn_stage", "learn behaviour vectors of tracks on the playlist-track graph"),
+    "text": ("train.text", "encode titles, artists, albums and lyrics with a BERT-kind encoder"),
+    "projector": ("train.projector", "learn to place a track in the behaviour space by its text"),
+    "llara": ("train.llara", "train the ranker: LLaRA on words and behaviour tokens over a linear skeleton"),
+    "export": ("train.export", "write the QInt8 ONNX bundle and hold it against torch"),
+    "reproduce": ("train.reproduce", "reproduce LightGCN's published figures on Gowalla, or on lastfm"),
+}
+_CONF = Path(__file__).parent / "conf"
+_EXAMPLE = """example:
+  python -m train lightgcn dataset=var/dataset output=var/work/lightgcn epochs=5
+
+Every verb shows its settings with --help."""
+
+
+def load_config(verb: str, overrides: Sequence[str]) -> Any:
+    """Return the typed configuration of a stage: its YAML, then ``name=value`` overrides.
+
+    Raises:
+        InputError: An override names no setting, or its value has the wrong type.
+    """
+    module = importlib.import_module(STAGES[verb][0])
+    try:
+        with initialize_config_dir(str(_CONF), version_base="1.3"):
+            loaded = compose(verb, list(overrides))
+        typed = OmegaConf.merge(OmegaConf.structured(module.Config), loaded)
+        if missing := sorted(OmegaConf.missing_keys(typed)):
+            raise InputError(f"python -m train {verb} needs a value for {missing[0]}: add {missing[0]}=… to the command.")
+        return OmegaConf.to_object(typed)
+    except (HydraException, OmegaConfBaseException) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"The settings of python -m train {verb} are wrong: {reason}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m train", description=__doc__, epilog=_EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    for verb, (_, purpose) in STAGES.items():
+        settings = (_CONF / f"{verb}.yaml").read_text() if (_CONF / f"{verb}.yaml").exists() else ""
+        stage = verbs.add_parser(
+            verb,
+            help=purpose,
+            description=f"{purpose}\n\nSettings and defaults (train/conf/{verb}.yaml):\n\n{settings}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        stage.add_argument("overrides", nargs="*", metavar="name=value", help="a setting to change")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one stage and return its exit code: 0, or 1 with one sentence on standard error."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        config = load_config(options.verb, options.overrides)
+        importlib.import_module(STAGES[options.verb][0]).run(config)
+    except SegueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
