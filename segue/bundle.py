@@ -31,7 +31,8 @@ class Manifest:
     Attributes:
         files: File name to ``{"sha256": hex, "bytes": n}``, for every file but the manifest and the report.
         model: ``inputs`` and ``outputs`` (name, shape, dtype), ``encoding`` (`segue.query.Encoding`), ``tracks``.
-        lineage: ``dataset`` (its digest), ``commit`` (of the code, "" when unknown), ``run`` (of the training), ``seed``.
+        lineage: ``dataset`` (its digest), ``commit`` (of the code, "" when unknown), ``run`` (of the training) and
+            ``seed``.
         synthetic: Whether the playlists it learned from were generated; shown wherever the model is.
     """
 

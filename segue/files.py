@@ -41,8 +41,8 @@ def write_whole(path: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -60,14 +60,14 @@ def whole_directory(path: Path) -> Iterator[Path]:
     staging = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         yield staging
-        os.chmod(staging, 0o755)
+        staging.chmod(0o755)  # mkdtemp's 0700 would keep other users, such as a serving container's, from reading it
         if path.exists():
             retired = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            os.replace(path, retired / path.name)
-            os.replace(staging, path)
+            path.replace(retired / path.name)
+            staging.replace(path)
             shutil.rmtree(retired, ignore_errors=True)
         else:
-            os.replace(staging, path)
+            staging.replace(path)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise

@@ -1,8 +1,8 @@
 """Ranking metrics over one ranked list each, against the whole catalogue; never against a sample of it.
 
 All take ``ranked`` (n, k) track ids, best first, -1 for nothing, and ``relevant``, n sets of held-out ids, and return
-(n,) float64, NaN where a playlist holds out nothing. Definitions of NDCG, R-precision and clicks follow the RecSys Challenge 2018 (Zamani et
-al. 2019), with binary gains; recall, precision and MRR are the textbook ones.
+(n,) float64, NaN where a playlist holds out nothing. Definitions of NDCG, R-precision and clicks follow the RecSys
+Challenge 2018 (Zamani et al. 2019), with binary gains; recall, precision and MRR are the textbook ones.
 """
 
 from collections.abc import Collection, Sequence
@@ -27,6 +27,11 @@ def hits(ranked: Ids, relevant: Relevant) -> NDArray[np.bool_]:
     return found
 
 
+def _counts(found: NDArray[np.bool_]) -> Values:
+    """Return (n,) how many of each row are hits."""
+    return np.asarray(found.sum(axis=1), np.float64)
+
+
 def _sizes(relevant: Relevant) -> Values:
     """Return (n,) how many tracks are relevant, NaN for none: nothing can be measured there."""
     sizes = np.array([len(set(wanted)) for wanted in relevant], np.float64)
@@ -36,12 +41,12 @@ def _sizes(relevant: Relevant) -> Values:
 
 def recall(ranked: Ids, relevant: Relevant, k: int) -> Values:
     """Return the share of the relevant tracks that stand in the first ``k``."""
-    return hits(ranked[:, :k], relevant).sum(axis=1) / _sizes(relevant)
+    return _counts(hits(ranked[:, :k], relevant)) / _sizes(relevant)
 
 
 def precision(ranked: Ids, relevant: Relevant, k: int) -> Values:
     """Return the share of the first ``k`` places that hold a relevant track; empty places count as misses."""
-    return hits(ranked[:, :k], relevant).sum(axis=1) / k + 0 * _sizes(relevant)
+    return _counts(hits(ranked[:, :k], relevant)) / k + 0 * _sizes(relevant)
 
 
 def reciprocal_rank(ranked: Ids, relevant: Relevant, k: int) -> Values:
@@ -58,7 +63,8 @@ def ndcg(ranked: Ids, relevant: Relevant, k: int) -> Values:
     ideal = np.concatenate([[0.0], np.cumsum(discounts)])
     sizes = _sizes(relevant)
     best = ideal[np.minimum(np.nan_to_num(sizes), k).astype(int)]
-    return np.divide(found @ discounts[: found.shape[1]], best, out=np.full(len(best), np.nan), where=best > 0)
+    gain = np.asarray(found @ discounts[: found.shape[1]], np.float64)
+    return gain / np.where(best > 0, best, np.nan)
 
 
 def r_precision(ranked: Ids, relevant: Relevant) -> Values:
@@ -68,7 +74,7 @@ def r_precision(ranked: Ids, relevant: Relevant) -> Values:
     """
     sizes = _sizes(relevant)
     inside = np.arange(ranked.shape[1]) < np.nan_to_num(sizes)[:, None]
-    return (hits(ranked, relevant) & inside).sum(axis=1) / sizes
+    return _counts(hits(ranked, relevant) & inside) / sizes
 
 
 def clicks(ranked: Ids, relevant: Relevant) -> Values:

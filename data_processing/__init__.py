@@ -1,0 +1,1 @@
+"""Playlists of many formats in, one clean, split and described dataset out."""

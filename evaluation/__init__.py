@@ -1,0 +1,1 @@
+"""The judge: queries, baselines, gate, report and challenge submission; knows models only as bundles."""

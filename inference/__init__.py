@@ -1,0 +1,1 @@
+"""The service: load a verified bundle, rank, answer POST /predict, show the page."""
