@@ -72,15 +72,17 @@ class Encoding:
 def encode(queries: Sequence[Query], encoding: Encoding, tokenise: Tokenise) -> dict[str, NDArray[np.int64]]:
     """Return the graph's inputs for a batch of B queries.
 
+    Tracks stand last one first, so that a graph that reads only some of them reads the end of the playlist.
+
     Returns:
         ``seeds`` (B, S) catalogue ids, padded with -1; ``title_grams`` (B, G), padded with -1;
         ``prompt_tokens`` (B, T), padded with 0; ``unknown_tokens`` (B, U, L), padded with 0. S, G, T, U and L are
         the largest of the batch; U and S can be 0, G and T are at least 1.
     """
-    seeds = [query.seeds[-encoding.seed_limit :] for query in queries]
+    seeds = [query.seeds[-encoding.seed_limit :][::-1] for query in queries]
     grams = [title_grams(query.title, encoding.gram_buckets, encoding.gram_limit) for query in queries]
-    unknown = [query.unknown[-encoding.unknown_limit :] for query in queries]
-    spelled = [(query.words + query.unknown)[-encoding.prompt_tracks :] for query in queries]
+    unknown = [query.unknown[-encoding.unknown_limit :][::-1] for query in queries]
+    spelled = [(query.words + query.unknown)[-encoding.prompt_tracks :][::-1] for query in queries]
     pieces = _pieces([q.title for q in queries] + [t for ts in (*spelled, *unknown) for t in ts], tokenise)
     prompts = [
         [encoding.cls_id, *pieces[query.title][: encoding.title_pieces], encoding.sep_id]
