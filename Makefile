@@ -1,0 +1,69 @@
+# Every target but help, stop and clean first makes .venv as the lock files say; that is a no-op when it stands.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+ROOMS := segue data_processing train inference evaluation delivery
+
+PLAYLISTS ?=
+PORT ?= 8000
+ARGS ?=
+JOBS ?= 2
+BASE ?=
+
+.PHONY: help setup run serve stop test lint format types layers pytest check-serve lock images gowalla clean
+
+help: ## Explain every target
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv from the lock files, with everything that the other targets need
+
+$(READY): requirements/dev.txt requirements/backbones.txt requirements/uv.txt pyproject.toml scripts/setup
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" scripts/setup
+
+run: $(READY) ## From playlists to a served model: make run [PLAYLISTS="path …"] [PORT=8000]; sample playlists by default
+	@$(BIN)/segue run $(if $(PLAYLISTS),--playlists $(PLAYLISTS)) --port $(PORT) $(ARGS)
+
+serve: $(READY) ## Serve what stands in production, without training: make serve [PORT=8000]
+	@$(BIN)/segue serve --port $(PORT) $(ARGS)
+
+stop: ## Stop the service that make run or make serve started
+	@if [ -x $(BIN)/segue ]; then $(BIN)/segue stop $(ARGS); else echo "Nothing runs: .venv does not exist yet."; fi
+
+test: lint types layers pytest ## Everything that has to pass before a commit: lint, types, layers, tests with coverage
+
+lint: $(READY) ## Check style and formatting with ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY) ## Format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(READY) ## Check types with mypy, strictly
+	$(BIN)/mypy
+
+layers: $(READY) ## Check with import-linter that each room imports only what it may
+	$(BIN)/lint-imports
+
+pytest: $(READY) ## Run the tests with coverage: make pytest [ARGS="tests/segue -k catalogue"] [JOBS=2]
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadscope --cov --cov-report=term:skip-covered $(ARGS)
+
+check-serve: $(READY) ## Install the serve set on its own, weigh it and import the service with it
+	$(BIN)/pytest -n 0 tests/ground/test_serve_set.py $(ARGS)
+
+lock: $(READY) ## Make the lock files again from requirements/*.in: make lock [ARGS=--upgrade]
+	UV=$(BIN)/uv scripts/lock $(ARGS)
+
+images: ## Build the container images with buildah: make images BASE=python-image@sha256:… (see docs/images.md)
+	@BASE="$(BASE)" scripts/images $(ARGS)
+
+gowalla: $(READY) ## Reproduce LightGCN's published figures on Gowalla; can be stopped and resumed
+	$(BIN)/python -m train reproduce $(ARGS)
+
+clean: ## Remove .venv and all that was made, but var/ (your data and models)
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage*
+	find $(ROOMS) tests -name __pycache__ -type d -prune -exec rm -rf {} +
