@@ -1,0 +1,210 @@
+"""Rank a bundle's whole catalogue for playlists: what the service answers with, and what evaluation judges."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from segue.bundle import CATALOGUE, MODEL, TOKENIZER, Bundle
+from segue.catalogue import Catalogue
+from segue.errors import BundleError, InputError
+from segue.query import Encoding, Query, encode
+
+Ids = NDArray[np.int64]
+Scores = NDArray[np.float32]
+
+_INPUTS = {"seeds", "title_grams", "prompt_tokens", "unknown_tokens", "k"}
+_OUTPUTS = ["ids", "scores"]
+# A pass holds a few rows of one float per track and query; 2**25 of them, 16 queries over two million tracks, are
+# 128 MiB.
+_SCORES_PER_PASS = 2**25
+_QUERIES_PER_PASS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Ranker:
+    """A verified bundle, loaded and warm. Immutable, and safe to share between threads.
+
+    Attributes:
+        bundle: The bundle on disk, with its digest and manifest.
+        catalogue: Its tracks.
+        encoding: Sizes of the graph's inputs.
+    """
+
+    bundle: Bundle
+    catalogue: Catalogue
+    encoding: Encoding
+    _tokenizer: Any
+    _session: Any
+
+    @classmethod
+    def open(cls, path: Path, digest: str | None = None, threads: int | None = None) -> "Ranker":
+        """Verify the bundle at ``path``, load it and run it once.
+
+        Args:
+            path: The bundle's folder.
+            digest: The digest asked for, ``sha256:…``; without it the folder is only checked against itself.
+            threads: CPU threads of one pass; without it all cores.
+
+        Raises:
+            BundleError: The bundle does not verify, or verifies but cannot be run.
+        """
+        bundle = Bundle.open(path, digest)
+        catalogue = Catalogue(bundle.file(CATALOGUE))
+        encoding = _read_encoding(bundle, len(catalogue))
+        ranker = cls(bundle, catalogue, encoding, _load_tokenizer(bundle), _load_session(bundle, threads))
+        ranker._warm_up()
+        return ranker
+
+    def query(self, seeds: Sequence[int], title: str = "", unknown: Sequence[str] = ()) -> Query:
+        """Return a playlist to continue, its known tracks spelled out from the catalogue; a repeated seed counts once.
+
+        Args:
+            seeds: Catalogue ids of the playlist's tracks, in order.
+            title: Its title, or "".
+            unknown: Tracks that the catalogue lacks, each as words (`segue.track.track_words`).
+
+        Raises:
+            InputError: A seed is not of this catalogue.
+        """
+        distinct = tuple(dict.fromkeys(int(seed) for seed in seeds))
+        self._check_seeds(distinct)
+        words = tuple(track.words for track in self.catalogue.tracks(distinct))
+        return Query(distinct, title, tuple(unknown), words)
+
+    def rank(self, queries: Sequence[Query], k: int = 500) -> tuple[Ids, Scores]:
+        """Return the best ``k`` tracks of the whole catalogue for each of B playlists, without their own tracks.
+
+        Returns:
+            Ids, int64 (B, k), best first, -1 where no track is left, and their scores, float32 (B, k), there -inf.
+
+        Raises:
+            InputError: A seed is not of this catalogue, a text is no valid Unicode, or ``k`` is below 1.
+        """
+        if k < 1:
+            raise InputError(f"A ranking needs at least one place, and k is {k}; ask for 1 or more.")
+        for query in queries:
+            self._check(query)
+        ids, scores = np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32)
+        size = max(1, min(_QUERIES_PER_PASS, _SCORES_PER_PASS // max(1, len(self.catalogue))))
+        for start in range(0, len(queries), size):
+            part = slice(start, start + size)
+            self._pass(queries[part], ids[part], scores[part])
+        return ids, scores
+
+    def _pass(self, queries: Sequence[Query], ids: Ids, scores: Scores) -> None:
+        """Rank a few playlists in one run of the graph, into ``ids`` and ``scores`` (B, k)."""
+        k = ids.shape[1]
+        # The graph excludes the seeds that it reads; those that a long playlist holds beyond them are dropped here.
+        unread = [frozenset(query.seeds[: -self.encoding.seed_limit]) for query in queries]
+        wanted = min(k + max(map(len, unread)), len(self.catalogue))
+        found, values = self._run(queries, wanted)
+        for row, hidden in enumerate(unread):
+            keep = np.isfinite(values[row])
+            if hidden:
+                keep &= ~np.isin(found[row], list(hidden))
+            count = min(k, int(keep.sum()))
+            ids[row, :count] = found[row][keep][:count]
+            scores[row, :count] = values[row][keep][:count]
+
+    def _run(self, queries: Sequence[Query], k: int) -> tuple[Ids, Scores]:
+        inputs = encode(queries, self.encoding, self._tokenise)
+        found, values = self._session.run(_OUTPUTS, inputs | {"k": np.array([k], np.int64)})
+        return found, values
+
+    def _tokenise(self, texts: Sequence[str]) -> list[list[int]]:
+        return [piece.ids for piece in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    def _warm_up(self) -> None:
+        """Run every branch of the graph once, so that a bundle that cannot answer never becomes ready."""
+        try:
+            query = self.query(range(min(1, len(self.catalogue))), "warm up", ("warm up",))
+            found, values = self._run([Query(), query], min(2, len(self.catalogue)))
+        except Exception as error:  # onnxruntime's and tokenizers' errors have no common base but this one
+            raise BundleError(
+                f"The model of the bundle at {self.bundle.path} cannot be run ({_first_line(error)}); export it again."
+            ) from error
+        right = found.shape == values.shape and found.dtype == np.int64 and values.dtype == np.float32
+        if not right or np.isnan(values).any():
+            raise BundleError(
+                f"The model of the bundle at {self.bundle.path} answers with no ranking; export it again."
+            )
+
+    def _check(self, query: Query) -> None:
+        self._check_seeds(query.seeds)
+        for text in (query.title, *query.unknown, *query.words):
+            if not _is_unicode(text):
+                raise InputError(f"The text {text!r} is no valid Unicode; send it without lone surrogates.")
+
+    def _check_seeds(self, seeds: Sequence[int]) -> None:
+        for seed in seeds:
+            if not 0 <= seed < len(self.catalogue):
+                raise InputError(
+                    f"The catalogue has {len(self.catalogue)} tracks and no track number {seed}; "
+                    "take ids from this bundle's catalogue."
+                )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _read_encoding(bundle: Bundle, tracks: int) -> Encoding:
+    try:
+        encoding = Encoding.from_json(bundle.manifest.model["encoding"])
+        ranked = int(bundle.manifest.model["tracks"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(
+            f"The manifest of the bundle at {bundle.path} does not say how its inputs are encoded ({error!r}); "
+            "export it again."
+        ) from error
+    if ranked != tracks:
+        raise BundleError(
+            f"The bundle at {bundle.path} ranks {ranked} tracks and its catalogue has {tracks}; export it again."
+        )
+    return encoding
+
+
+def _load_tokenizer(bundle: Bundle) -> Any:
+    try:
+        tokenizer = Tokenizer.from_file(str(bundle.file(TOKENIZER)))
+    except Exception as error:  # tokenizers raises bare Exceptions
+        raise BundleError(
+            f"The tokenizer of the bundle at {bundle.path} cannot be read ({_first_line(error)}); export it again."
+        ) from error
+    # `segue.query.encode` cuts and pads; what the file says of both served its training.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _load_session(bundle: Bundle, threads: int | None) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3  # what it warns of is for who exports, and a failure is raised anyway
+    try:
+        session = onnxruntime.InferenceSession(str(bundle.file(MODEL)), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common base but this one
+        raise BundleError(
+            f"The model of the bundle at {bundle.path} cannot be loaded ({_first_line(error)}); export it again."
+        ) from error
+    names = {value.name for value in session.get_inputs()}, {value.name for value in session.get_outputs()}
+    if names[0] != _INPUTS or not names[1].issuperset(_OUTPUTS):
+        raise BundleError(
+            f"The model of the bundle at {bundle.path} reads {sorted(names[0])} and gives {sorted(names[1])}, "
+            f"not {sorted(_INPUTS)} and {_OUTPUTS}; export it with this Segue."
+        )
+    return session
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
