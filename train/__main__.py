@@ -46,7 +46,9 @@ def load_config(verb: str, overrides: Sequence[str]) -> Any:
             loaded = compose(verb, list(overrides))
         typed = OmegaConf.merge(OmegaConf.structured(module.Config), loaded)
         if missing := sorted(OmegaConf.missing_keys(typed)):
-            raise InputError(f"python -m train {verb} needs a value for {missing[0]}: add {missing[0]}=… to the command.")
+            raise InputError(
+                f"python -m train {verb} needs a value for {missing[0]}: add {missing[0]}=… to the command."
+            )
         return OmegaConf.to_object(typed)
     except (HydraException, OmegaConfBaseException) as error:
         reason = str(error).strip().splitlines()[0]
@@ -55,7 +57,10 @@ def load_config(verb: str, overrides: Sequence[str]) -> Any:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m train", description=__doc__, epilog=_EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m train",
+        description=__doc__,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     for verb, (_, purpose) in STAGES.items():

@@ -1,0 +1,64 @@
+"""Language models that read a hybrid prompt: words and behaviour tokens in one sequence.
+
+Two kinds stand behind one interface. ``encoder``: the first layers of a BERT-kind model, small enough to answer within
+a request on a CPU. ``causal``: a decoder with LoRA (Hu et al. 2022), loaded from a folder, an id or a GGUF file.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from train.encoder import LoadedEncoder
+
+
+class Backbone(Protocol):
+    """What LLaRA asks of a language model."""
+
+    width: int
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Return (B, T, W) embeddings of word pieces (B, T)."""
+
+    def read(self, embeddings: Tensor, present: Tensor) -> Tensor:
+        """Return (B, W), what the model makes of the sequence (B, T, W) where ``present`` (B, T)."""
+
+
+class EncoderBackbone(nn.Module):
+    """The first layers of a BERT-kind encoder, fine-tuned; its word embeddings stay as they are."""
+
+    def __init__(self, loaded: LoadedEncoder, layers: int) -> None:
+        """Take a copy of the first ``layers`` layers; the word embeddings are shared with the text encoder."""
+        super().__init__()
+        source: Any = loaded.encoder.model
+        words = source.embeddings.word_embeddings
+        config = type(source.config).from_dict({**source.config.to_dict(), "num_hidden_layers": layers})
+        config._attn_implementation = "eager"
+        model: Any = type(source)(config, add_pooling_layer=False)
+        model.load_state_dict(source.state_dict(), strict=False)
+        model.embeddings.word_embeddings = words.requires_grad_(False)
+        # Dropout is a choice of the pretraining: with a prompt of ten pieces it is mostly noise.
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        self.model, self.width = model, int(config.hidden_size)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Return (B, T, W) embeddings of word pieces (B, T)."""
+        embeddings: Tensor = self.model.embeddings.word_embeddings(tokens)
+        return embeddings
+
+    def read(self, embeddings: Tensor, present: Tensor) -> Tensor:
+        """Return (B, W), the mean of the last hidden states where ``present``."""
+        hidden = self.model(inputs_embeds=embeddings, attention_mask=present.long()).last_hidden_state
+        weight = present.unsqueeze(-1).to(hidden.dtype)
+        mean: Tensor = (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
+        return mean
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneSettings:
+    """Which language model LLaRA reads with."""
+
+    kind: str
+    layers: int

@@ -1,0 +1,126 @@
+"""The ranker as one ONNX graph: from a playlist's ids, n-grams and word pieces to exact top-k over the catalogue."""
+
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import TensorProto, helper
+from torch import Tensor, nn
+
+from train.encoder import TextEncoder
+from train.llara_model import Ranker
+from train.projector_model import Projector
+from train.skeleton import bucket_of
+
+OPSET = 20
+INPUTS = ("seeds", "title_grams", "prompt_tokens", "unknown_tokens")
+
+
+class ServingGraph(nn.Module):
+    """The ranker with its tracks' vectors worked out, and the text encoder for tracks that it lacks."""
+
+    def __init__(self, ranker: Ranker, encoder: TextEncoder) -> None:
+        """Freeze the tracks of ``ranker``: a track without a training playlist gets its place by its text."""
+        super().__init__()
+        cold = ranker.tracks.catalogue.count == 0
+        everything = torch.arange(len(cold))
+        with torch.no_grad():
+            candidates, bias = ranker.candidates(everything, cold)
+            self.register_buffer("seed_table", ranker.tracks.seeds(everything, cold))
+        # Popularity has its own scale and would spoil the rounding of the other columns.
+        self.register_buffer("columns", candidates[:, :-1].T.contiguous())
+        self.register_buffer("popularity", candidates[:, -1].contiguous())
+        self.register_buffer("bias", bias.detach().clone())
+        self.playlist, self.llara, self.encoder = ranker.playlist, ranker.llara, encoder
+        self.projector: Projector = ranker.tracks.projector
+        self.popularity_weight = ranker.popularity
+
+    def forward(self, seeds: Tensor, title_grams: Tensor, prompt_tokens: Tensor, unknown_tokens: Tensor) -> Tensor:
+        """Return (B, N) logits of every track; inputs as `segue.query.encode` makes them."""
+        ids = nn.functional.pad(seeds, (0, 1), value=-1)  # (B, S + 1): never without a column
+        known = nn.functional.embedding(ids.clamp(min=0), self.seed_table)
+        vectors = torch.cat([self._unknown(unknown_tokens), known], 1)  # (B, U + S + 1, D)
+        present = torch.cat([(unknown_tokens > 0).any(2), ids >= 0], 1)
+        playlist = self.playlist(vectors, present, title_grams)
+        if self.llara is not None:
+            playlist = playlist + self.llara(prompt_tokens, vectors, present)
+        weight = self.popularity_weight[bucket_of(present.sum(1))].unsqueeze(1)
+        logits: Tensor = playlist @ self.columns + weight * self.popularity + self.bias
+        return logits
+
+    def _unknown(self, tokens: Tensor) -> Tensor:
+        """Return (B, U, D) vectors of tracks given as words."""
+        batch, count, length = tokens.shape
+        placed = self.projector.words(self.encoder(tokens.reshape(-1, length)))
+        vectors: Tensor = placed.reshape(batch, count, self.columns.shape[0])
+        return vectors
+
+
+def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
+    """Export the float graph with its top-k to ``path`` and return it."""
+    sizes = dict.fromkeys(("B", "S", "G", "T", "U", "L"), torch.export.Dim.DYNAMIC)
+    shapes = {
+        "seeds": {0: sizes["B"], 1: sizes["S"]},
+        "title_grams": {0: sizes["B"], 1: sizes["G"]},
+        "prompt_tokens": {0: sizes["B"], 1: sizes["T"]},
+        "unknown_tokens": {0: sizes["B"], 1: sizes["U"], 2: sizes["L"]},
+    }
+    example = (
+        torch.tensor([[3, 1, 2], [4, -1, -1], [1, 0, -1]]),
+        torch.tensor([[5, 6, 7, -1], [8, -1, -1, -1], [-1, -1, -1, -1]]),
+        torch.tensor([[101, 2000, 102, 0, 0], [101, 2001, 2002, 2003, 102], [101, 102, 0, 0, 0]]),
+        torch.tensor(
+            [[[101, 5, 102, 0, 0, 0], [101, 5, 6, 7, 8, 102]], [[0] * 6] * 2, [[101, 9, 9, 9, 9, 102], [0] * 6]]
+        ),
+    )
+    with torch.no_grad():
+        program = torch.onnx.export(
+            graph.eval(),
+            example,
+            dynamo=True,
+            dynamic_shapes=shapes,
+            input_names=list(INPUTS),
+            output_names=["logits"],
+            opset_version=OPSET,
+            verbose=False,
+            external_data=False,
+        )
+    assert program is not None
+    model = with_top_k(program.model_proto)
+    onnx.save(model, str(path))
+    return model
+
+
+def with_top_k(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with ``logits`` turned into ``ids`` and ``scores``: seeds excluded, best first.
+
+    Equal scores stand in the order of ids, which is that of falling popularity (ONNX's TopK breaks ties so).
+    """
+    graph = model.graph
+    constant = [
+        helper.make_tensor("tail.zero", TensorProto.INT64, [], [0]),
+        helper.make_tensor("tail.plus", TensorProto.FLOAT, [], [float("inf")]),
+        helper.make_tensor("tail.minus", TensorProto.FLOAT, [], [float("-inf")]),
+    ]
+    graph.initializer.extend(constant)
+    graph.node.extend(
+        [
+            helper.make_node("GreaterOrEqual", ["seeds", "tail.zero"], ["tail.known"]),
+            helper.make_node("Max", ["seeds", "tail.zero"], ["tail.ids"]),
+            # A seed's score falls to -inf; padding points at track 0 and takes the smaller of its score and +inf.
+            helper.make_node("Where", ["tail.known", "tail.minus", "tail.plus"], ["tail.limit"]),
+            helper.make_node(
+                "ScatterElements", ["logits", "tail.ids", "tail.limit"], ["tail.open"], axis=1, reduction="min"
+            ),
+            helper.make_node("TopK", ["tail.open", "k"], ["scores", "ids"], axis=1),
+        ]
+    )
+    graph.input.append(helper.make_tensor_value_info("k", TensorProto.INT64, [1]))
+    del graph.output[:]
+    graph.output.extend(
+        [
+            helper.make_tensor_value_info("ids", TensorProto.INT64, ["B", "K"]),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["B", "K"]),
+        ]
+    )
+    return model

@@ -1,0 +1,169 @@
+"""Stage ``llara``: train the ranker, first its linear skeleton, then LLaRA's residual."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from data_processing.dataset import Dataset
+from segue.files import canonical_json, sha256_bytes, whole_directory, write_whole
+from segue.query import Encoding
+from train.backbone import EncoderBackbone
+from train.candidates import CandidateSampler
+from train.encoder import LoadedEncoder, load_encoder, seeded, tokeniser
+from train.examples import validation
+from train.inputs import catalogue_of, load_rows, playlists_of
+from train.llara_model import Llara, Ranker
+from train.projector import load_projector
+from train.ranker_training import Phase, PhaseSettings, Training, judge, parameters_of, train_phase
+from train.skeleton import PlaylistVector, TrackVectors
+from train.tracking import stage_run
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the stage; ``train/conf/llara.yaml`` explains each."""
+
+    dataset: str
+    lightgcn: str
+    text: str
+    projector: str
+    output: str
+    encoder: str
+    projector_hidden: int
+    mix_hidden: int
+    backbone_layers: int
+    behaviour_tokens: int
+    gram_buckets: int
+    negatives: int
+    negative_power: float
+    title_kept: float
+    hidden: float
+    hidden_least: float
+    start_rms: float
+    fold_in_ridge: float
+    skeleton: PhaseSettings
+    llara: PhaseSettings
+    seed: int
+    threads: int
+
+
+def run(config: Config) -> None:
+    """Write ``ranker.safetensors``, ``config.json`` and ``metrics.json`` to ``config.output``."""
+    seeded(config.seed, config.threads)
+    dataset = Dataset.open(Path(config.dataset))
+    loaded = load_encoder(config.encoder)
+    model = build(config, dataset, loaded)
+    training = _training(config, dataset, loaded, model)
+    with stage_run("llara", config, dataset.digest) as track:
+        history: list[dict[str, float | str]] = []
+
+        def on_epoch(phase: str, number: int, figures: Mapping[str, float]) -> None:
+            print_epoch(phase, number, figures)
+            track({f"{phase}_{name}": value for name, value in figures.items()}, step=number)
+            history.append({"phase": phase, "epoch": number, **figures})
+
+        for phase in phases(config, model):
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(name in phase.parameters)
+            train_phase(model, phase, training, _checkpoint(config, dataset, phase), on_epoch)
+            if phase.curriculum:
+                open_gates(model, training)
+        with whole_directory(Path(config.output)) as folder:
+            save_file({name: t.contiguous() for name, t in own_state(model).items()}, folder / "ranker.safetensors")
+            write_whole(folder / "config.json", canonical_json(asdict(config)))
+            write_whole(folder / "metrics.json", json.dumps(history, indent=1).encode())
+
+
+def build(config: Config, dataset: Dataset, loaded: LoadedEncoder) -> Ranker:
+    """Return the model before its training: LightGCN's vectors, the projector, and everything else silent."""
+    catalogue = catalogue_of(dataset, Path(config.text))
+    start = torch.from_numpy(load_rows(Path(config.lightgcn) / "tracks.npy", dataset.counts["tracks"]))
+    dimension = start.shape[1]
+    projector = load_projector(Path(config.projector), loaded.encoder.width, dimension, config.projector_hidden)
+    scale = config.start_rms / float(start[catalogue.count > 0].square().mean().sqrt())
+    with torch.no_grad():
+        projector.layers[-1].weight.mul_(scale)
+        projector.layers[-1].bias.mul_(scale)
+    fold_in = ridge_fold_in(start * scale, catalogue.count, config.fold_in_ridge)
+    tracks = TrackVectors(catalogue, start * scale, projector)
+    playlist = PlaylistVector(dimension, config.gram_buckets, config.mix_hidden, fold_in)
+    if config.backbone_layers == 0:
+        return Ranker(tracks, playlist, None)
+    backbone = EncoderBackbone(loaded, config.backbone_layers)
+    return Ranker(tracks, playlist, Llara(backbone, dimension, config.behaviour_tokens))
+
+
+def ridge_fold_in(vectors: Tensor, count: Tensor, ridge: float) -> Tensor:
+    """Return the (D, D) matrix that whitens the tracks, scaled so that logits of single seeds have a spread of 2.
+
+    It is what a factor model's fold-in does to the mean of a few seeds when the catalogue's Gramian dominates.
+    """
+    seen = vectors[count > 0]
+    gramian = seen.T @ seen / len(seen)
+    matrix = torch.linalg.inv(gramian + ridge * gramian.trace() / len(gramian) * torch.eye(len(gramian)))
+    some = seen[:: max(1, len(seen) // 2000)]
+    return matrix * (2.0 / float((some @ matrix @ some.T).std()))
+
+
+def encoding_of(config: Config, loaded: LoadedEncoder) -> Encoding:
+    """Return the sizes of the graph's inputs."""
+    return Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=config.gram_buckets)
+
+
+def _training(config: Config, dataset: Dataset, loaded: LoadedEncoder, model: Ranker) -> Training:
+    playlists = playlists_of(dataset, "train")
+    counts = model.tracks.catalogue.count.numpy().astype(np.float64)
+    return Training(
+        playlists=playlists,
+        judged=validation(playlists_of(dataset, "validation")),
+        sampler=CandidateSampler(counts, len(playlists), config.negatives, config.negative_power),
+        encoding=encoding_of(config, loaded),
+        tokenise=tokeniser(loaded.tokenizer),
+        title_kept=config.title_kept,
+        hidden=config.hidden,
+        hidden_least=config.hidden_least,
+        seed=config.seed,
+    )
+
+
+def phases(config: Config, model: Ranker) -> list[Phase]:
+    """Return what is trained in which order: the skeleton, then LLaRA over a skeleton that stays."""
+    skeleton = parameters_of(model, ("tracks.", "playlist.", "popularity"))
+    plan = [Phase("skeleton", config.skeleton, skeleton, curriculum=False)]
+    if model.llara is not None:
+        plan.append(Phase("llara", config.llara, parameters_of(model, ("llara.",)), curriculum=True))
+    return plan
+
+
+def open_gates(model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.5, 1.0)) -> None:
+    """Set one gate for all numbers of seeds to the choice that ranks validation best: LLaRA adds or stays silent."""
+    assert model.llara is not None
+    mean = {}
+    for choice in choices:
+        model.llara.gate.fill_(choice)
+        mean[choice] = float(np.mean(list(judge(model, training).values())))
+    model.llara.gate.fill_(max(mean, key=lambda choice: mean[choice]))
+
+
+def own_state(model: Ranker) -> dict[str, Tensor]:
+    """Return the weights to keep; the language model's word embeddings stay in the encoder they came from."""
+    return {name: tensor for name, tensor in model.state_dict().items() if "word_embeddings" not in name}
+
+
+def _checkpoint(config: Config, dataset: Dataset, phase: Phase) -> Path:
+    """Return where a phase's checkpoint stands; other settings or another dataset never find it."""
+    identity = sha256_bytes(canonical_json({**asdict(config), "digest": dataset.digest, "output": ""}))[:16]
+    return Path(config.output).with_suffix(".checkpoints") / f"{identity}-{phase.name}.pt"
+
+
+def print_epoch(phase: str, number: int, figures: Mapping[str, float]) -> None:
+    """Say on standard error how an epoch went."""
+    from tqdm import tqdm
+
+    tqdm.write(f"{phase} epoch {number + 1}: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))

@@ -1,0 +1,26 @@
+"""The projector: an MLP from text vectors to the behaviour space, so that a track without a past has a place in it."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Projector(nn.Module):
+    """Words and context vectors, (…, 2H), to behaviour vectors (…, D)."""
+
+    def __init__(self, text: int, dimension: int, hidden: int) -> None:
+        """Build the MLP for text vectors of ``text`` numbers each and behaviour vectors of ``dimension``."""
+        super().__init__()
+        self.text = text
+        self.layers = nn.Sequential(
+            nn.Linear(2 * text, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, dimension)
+        )
+
+    def forward(self, text: Tensor) -> Tensor:
+        """Return behaviour vectors (…, D) of words and context side by side (…, 2H)."""
+        # Unit vectors of width H have entries near H^-.5; the MLP wants them near 1.
+        projected: Tensor = self.layers(text * self.text**0.5)
+        return projected
+
+    def words(self, words: Tensor) -> Tensor:
+        """Return behaviour vectors (…, D) of words alone (…, H): all that a request can give."""
+        return self(torch.cat([words, torch.zeros_like(words)], dim=-1))

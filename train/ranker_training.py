@@ -1,0 +1,212 @@
+"""The two phases of training the ranker: the skeleton by itself, then LLaRA's residual on top of it.
+
+Both minimise the sampled softmax over the tracks that follow. In the second phase the skeleton stays as it is, and the
+curriculum (Liao et al. 2023) moves from prompts of words alone to hybrid ones with behaviour tokens.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from segue.metrics import ndcg
+from segue.query import Encoding, Tokenise, encode
+from train.candidates import Candidates, CandidateSampler, sampled_softmax
+from train.checkpoint import load_checkpoint, save_checkpoint
+from train.examples import Example, Playlists, epoch
+from train.llara_model import Ranker
+
+OnEpoch = Callable[[str, int, Mapping[str, float]], None]
+"""Called after each epoch with the phase's name, the epoch and its figures."""
+
+
+@dataclass(frozen=True)
+class PhaseSettings:
+    """Settings of one phase.
+
+    Attributes:
+        epochs: Passes over the training playlists.
+        batch: Playlists of a step.
+        table_rate: Learning rate of the tables of vectors; 0 keeps them.
+        net_rate: Learning rate of matrices.
+        scalar_rate: Learning rate of scalars and vectors.
+    """
+
+    epochs: int
+    batch: int
+    table_rate: float
+    net_rate: float
+    scalar_rate: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """What both phases share.
+
+    Attributes:
+        playlists: The training playlists.
+        judged: Validation examples by number of seeds.
+        sampler: Candidates of batches.
+        encoding: Sizes of the inputs.
+        tokenise: Words to word pieces.
+        title_kept: Chance that an example with seeds keeps its title.
+        hidden: A track of c playlists is shown by its text alone with the chance ``hidden / (1 + c)``…
+        hidden_least: …but at least with this one.
+        seed: Of all randomness.
+    """
+
+    playlists: Playlists
+    judged: Mapping[int, Sequence[Example]]
+    sampler: CandidateSampler
+    encoding: Encoding
+    tokenise: Tokenise
+    title_kept: float
+    hidden: float
+    hidden_least: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase: its name, settings, the parameters that it moves, and whether the curriculum runs."""
+
+    name: str
+    settings: PhaseSettings
+    parameters: Mapping[str, nn.Parameter]
+    curriculum: bool
+
+
+def as_tensors(examples: Sequence[Example], training: Training) -> dict[str, Tensor]:
+    """Return the graph's inputs of a batch of examples."""
+    arrays = encode([example.query for example in examples], training.encoding, training.tokenise)
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def train_phase(model: Ranker, phase: Phase, training: Training, checkpoint: Path, on_epoch: OnEpoch) -> None:
+    """Train one phase in place, from its checkpoint where there is one."""
+    optimisers = _optimisers(phase)
+    rng = np.random.default_rng([training.seed, len(phase.name)])
+    torch.manual_seed(training.seed)
+    done = load_checkpoint(checkpoint, phase.parameters, optimisers, rng)
+    for number in range(done, phase.settings.epochs):
+        loss = _epoch(model, phase, training, optimisers, rng, number)
+        figures = {"loss": loss, **{f"ndcg_{k}": value for k, value in judge(model, training).items()}}
+        on_epoch(phase.name, number, figures)
+        save_checkpoint(checkpoint, phase.parameters, optimisers, rng, number + 1)
+
+
+def _optimisers(phase: Phase) -> list[torch.optim.Optimizer]:
+    """Return lazy Adam for tables, whose rows are touched rarely, and AdamW for the rest; by shape, not by name."""
+    settings, parameters = phase.settings, phase.parameters
+    tables = [p for name, p in parameters.items() if name in _tables(parameters)]
+    nets = [p for name, p in parameters.items() if name not in _tables(parameters) and p.ndim == 2]
+    scalars = [p for name, p in parameters.items() if p.ndim < 2]
+    groups = [{"params": nets, "lr": settings.net_rate}, {"params": scalars, "lr": settings.scalar_rate}]
+    optimisers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, weight_decay=0.0)]
+    if tables:
+        optimisers.append(torch.optim.SparseAdam(tables, lr=settings.table_rate))
+    return optimisers
+
+
+def _tables(parameters: Mapping[str, nn.Parameter]) -> set[str]:
+    endings = ("own.weight", "artist.weight", "album.weight", "bias.weight", "grams.weight")
+    return {name for name in parameters if name.endswith(endings) and name.startswith(("tracks.", "playlist."))} - {
+        name for name in parameters if name.startswith("tracks.projector")
+    }
+
+
+def _epoch(
+    model: Ranker,
+    phase: Phase,
+    training: Training,
+    optimisers: Sequence[torch.optim.Optimizer],
+    rng: np.random.Generator,
+    number: int,
+) -> float:
+    batches = list(epoch(training.playlists, phase.settings.batch, rng, training.title_kept))
+    losses = []
+    total = phase.settings.epochs * len(batches)
+    for step, examples in enumerate(tqdm(batches, desc=f"{phase.name} {number + 1}/{phase.settings.epochs}")):
+        progress = (number * len(batches) + step) / total
+        _set_rates(optimisers, 0.5 * (1 + np.cos(np.pi * progress)))
+        shown = _curriculum(len(examples), progress, rng) if phase.curriculum else None
+        loss = _loss(model, training, examples, shown, rng)
+        for optimiser in optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimiser in optimisers:
+            optimiser.step()
+        losses.append(loss.item())
+    return float(np.mean(losses))
+
+
+def _set_rates(optimisers: Sequence[torch.optim.Optimizer], factor: float) -> None:
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group.setdefault("full_rate", group["lr"])
+            group["lr"] = group["full_rate"] * factor
+
+
+def _curriculum(count: int, progress: float, rng: np.random.Generator) -> Tensor:
+    """Return (count,) which examples see behaviour tokens: none at the start, all from two thirds on."""
+    return torch.from_numpy(rng.random(count) < 1.5 * progress)
+
+
+def _loss(
+    model: Ranker, training: Training, examples: Sequence[Example], shown: Tensor | None, rng: np.random.Generator
+) -> Tensor:
+    candidates: Candidates = training.sampler.draw(examples, rng)
+    inputs = as_tensors(examples, training)
+    count = model.tracks.catalogue.count
+    hidden_seeds = _hide(count[inputs["seeds"].clamp(min=0)], training, rng)
+    vectors, bias = model.candidates(candidates.ids, _hide(count[candidates.ids], training, rng))
+    logits = model.playlists(inputs, hidden_seeds, shown) @ vectors.T + bias
+    return sampled_softmax(logits, candidates)
+
+
+def _hide(counts: Tensor, training: Training, rng: np.random.Generator) -> Tensor:
+    """Return which tracks are shown by their text alone: all without a playlist, and others the rarer the likelier."""
+    chance = (training.hidden / (1 + counts)).clamp(min=training.hidden_least)
+    chance[counts == 0] = 1.0
+    return torch.from_numpy(rng.random(tuple(counts.shape), dtype=np.float32)) < chance
+
+
+def judge(model: Ranker, training: Training) -> dict[int, float]:
+    """Return NDCG@500 over the whole catalogue by number of seeds, on the validation examples."""
+    with torch.no_grad():
+        everything = torch.arange(len(model.tracks.catalogue.count))
+        vectors, bias = model.candidates(everything, model.tracks.catalogue.count == 0)
+        figures = {}
+        for count, examples in training.judged.items():
+            if examples:
+                ranked = np.concatenate([_rank(model, training, part, vectors, bias) for part in _parts(examples)])
+                figures[count] = float(ndcg(ranked, [set(e.targets.tolist()) for e in examples], 500).mean())
+    return figures
+
+
+def _parts(examples: Sequence[Example], size: int = 64) -> Iterator[Sequence[Example]]:
+    return (examples[start : start + size] for start in range(0, len(examples), size))
+
+
+def _rank(
+    model: Ranker, training: Training, examples: Sequence[Example], vectors: Tensor, bias: Tensor
+) -> NDArray[np.int64]:
+    inputs = as_tensors(examples, training)
+    hidden = model.tracks.catalogue.count[inputs["seeds"].clamp(min=0)] == 0
+    logits = model.playlists(inputs, hidden) @ vectors.T + bias
+    for row, example in enumerate(examples):
+        logits[row, list(example.query.seeds)] = -torch.inf
+    top: NDArray[np.int64] = logits.topk(min(500, logits.shape[1]), dim=1).indices.numpy()
+    return top
+
+
+def parameters_of(model: nn.Module, prefixes: Sequence[str]) -> dict[str, nn.Parameter]:
+    """Return the trainable parameters whose names begin with one of ``prefixes``; each once."""
+    named: dict[str, Any] = dict(model.named_parameters())
+    return {name: p for name, p in named.items() if p.requires_grad and name.startswith(tuple(prefixes))}

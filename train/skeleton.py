@@ -1,0 +1,129 @@
+"""The linear skeleton: tracks as vectors, a playlist as a weighted sum of them, moved by its title.
+
+A track's vector is its own plus shares of its artist's and album's, so that a rare track leans on what is shared.
+A playlist's vector is the attention mean of its seeds through one matrix that plays the part of a factor model's
+fold-in (Hu, Koren & Volinsky 2008), plus the bag of its title's n-grams, plus a small MLP on both.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from train.projector_model import Projector
+
+BUCKETS = (0, 1, 2, 3, 5, 8, 13, 21, 36)
+"""Least number of seeds of each bucket: a playlist of one track is read otherwise than one of fifty."""
+
+
+def bucket_of(counts: Tensor) -> Tensor:
+    """Return the bucket (B,) of each number of seeds (B,)."""
+    edges = torch.tensor(BUCKETS[1:], device=counts.device)
+    return (counts.unsqueeze(1) >= edges).sum(1)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueTensors:
+    """What is known of the tracks.
+
+    Attributes:
+        artist: (N,) int64 artist of each track; the last row of the artists' table where unknown.
+        album: (N,) int64 likewise.
+        text: (N, 2H) float16 words and context vectors.
+        count: (N,) float32 training playlists that hold the track.
+        artists: Number of artists, the unknown one included.
+        albums: Number of albums, likewise.
+    """
+
+    artist: Tensor
+    album: Tensor
+    text: Tensor
+    count: Tensor
+    artists: int
+    albums: int
+
+
+class TrackVectors(nn.Module):
+    """Behaviour vectors of tracks, as seeds and as candidates; a hidden track is placed by its text alone."""
+
+    def __init__(self, catalogue: CatalogueTensors, start: Tensor, projector: Projector) -> None:
+        """Begin with the vectors ``start`` (N, D)."""
+        super().__init__()
+        self.catalogue, self.projector = catalogue, projector
+        tracks, dimension = start.shape
+        self.own = nn.Embedding.from_pretrained(start.clone(), freeze=False, sparse=True)
+        self.artist = nn.Embedding(catalogue.artists, dimension, sparse=True)
+        self.album = nn.Embedding(catalogue.albums, dimension, sparse=True)
+        self.bias = nn.Embedding(tracks, 1, sparse=True)
+        for table in (self.artist, self.album, self.bias):
+            nn.init.zeros_(table.weight)
+        # How much of its artist's and album's vector a track takes, as a seed and as a candidate.
+        self.seed_share = nn.Parameter(torch.tensor([1.0, 1.0]))
+        self.candidate_share = nn.Parameter(torch.tensor([0.3, 0.3]))
+        self.hidden_bias = nn.Parameter(torch.zeros(1))
+
+    def seeds(self, ids: Tensor, hidden: Tensor) -> Tensor:
+        """Return (…, D) vectors of the tracks ``ids`` as seeds; where ``hidden`` is true, by their text."""
+        return self._vectors(ids, hidden, self.seed_share)
+
+    def candidates(self, ids: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Return vectors (C, D) and biases (C,) of the tracks ``ids`` (C,) as candidates."""
+        bias = torch.where(hidden, self.hidden_bias, self.bias(ids).squeeze(-1))
+        return self._vectors(ids, hidden, self.candidate_share), bias
+
+    def _vectors(self, ids: Tensor, hidden: Tensor, share: Tensor) -> Tensor:
+        own = self.own(ids)
+        if hidden.any():
+            by_text = self.projector(self.catalogue.text[ids[hidden]].float())
+            own = own.masked_scatter(hidden.unsqueeze(-1), by_text)
+        artist = self.artist(self.catalogue.artist[ids])
+        album = self.album(self.catalogue.album[ids])
+        vectors: Tensor = own + share[0] * artist + share[1] * album
+        return vectors
+
+
+class PlaylistVector(nn.Module):
+    """The skeleton's vector of a playlist."""
+
+    def __init__(self, dimension: int, grams: int, hidden: int, fold_in: Tensor) -> None:
+        """Begin with the fold-in matrix ``fold_in`` (D, D) and everything else silent.
+
+        Args:
+            dimension: D.
+            grams: Hash buckets of title n-grams.
+            hidden: Width of the MLP.
+            fold_in: What the mean of the seeds is multiplied by.
+        """
+        super().__init__()
+        self.grams = nn.Embedding(grams, dimension, sparse=True)
+        self.attention = nn.Parameter(torch.zeros(dimension))
+        self.fold_in = nn.Parameter(fold_in.clone())
+        self.scale = nn.Parameter(torch.ones(len(BUCKETS)))
+        self.offset = nn.Parameter(torch.zeros(len(BUCKETS), dimension))
+        self.mix = nn.Sequential(nn.Linear(2 * dimension, hidden), nn.GELU(), nn.Linear(hidden, dimension))
+        for table in (self.grams.weight, self.mix[2].weight, self.mix[2].bias):
+            nn.init.zeros_(table)
+
+    def forward(self, seeds: Tensor, present: Tensor, title_grams: Tensor) -> Tensor:
+        """Return (B, D).
+
+        Args:
+            seeds: (B, S, D) seeds' vectors, S >= 1.
+            present: (B, S) false where there is no seed.
+            title_grams: (B, G) hashed n-grams, padded with -1.
+        """
+        bucket = bucket_of(present.sum(1))
+        attention = (seeds @ self.attention).masked_fill(~present, -1e9).softmax(1)
+        pooled = ((attention * present).unsqueeze(-1) * seeds).sum(1)  # (B, D)
+        title = bag(self.grams.weight, title_grams, self.grams)
+        folded = self.scale[bucket].unsqueeze(1) * (pooled @ self.fold_in)
+        vector: Tensor = folded + title + self.mix(torch.cat([folded, title], 1)) + self.offset[bucket]
+        return vector
+
+
+def bag(table: Tensor, ids: Tensor, lookup: nn.Module | None = None) -> Tensor:
+    """Return (B, D) the sum of the rows of ``table`` at ``ids`` (B, G), padded with -1, over the root of their number."""
+    present = (ids >= 0).unsqueeze(-1)
+    rows = (lookup(ids.clamp(min=0)) if lookup is not None else table[ids.clamp(min=0)]) * present
+    summed: Tensor = rows.sum(1) / present.sum(1).clamp(min=1).sqrt()
+    return summed
