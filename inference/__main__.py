@@ -1,0 +1,106 @@
+"""The command of the room: ``python -m inference serve`` and ``python -m inference predict``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from inference.continuation import Continuation, continue_playlist
+from inference.matching import Wanted
+from inference.model import Model
+from inference.settings import Settings, read_settings, variable
+from segue.errors import SegueError
+from segue.track import track_words
+
+_HOW = {"uri": "known", "name": "known by name", "text": "read as text", "none": "unknown, ignored"}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m inference", description="Serve a bundle, or ask it in a terminal.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    _add_serve(verbs)
+    _add_predict(verbs)
+    return parser
+
+
+def _add_serve(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    settings = "\n".join(f"  {variable(name):24} {field.description}" for name, field in Settings.model_fields.items())
+    serve = verbs.add_parser(
+        "serve",
+        help="serve a bundle over HTTP: POST /predict, and a page at /",
+        description="Serve a bundle over HTTP until a signal ends it. Options go before the environment.",
+        epilog=f"settings of the environment:\n{settings}\n\n"
+        "example:\n  python -m inference serve --bundle var/bundle --port 8000",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    serve.add_argument("--bundle", type=Path, metavar="DIR", help="the bundle's folder (SEGUE_BUNDLE)")
+    serve.add_argument("--digest", dest="bundle_digest", help="the digest it must have (SEGUE_BUNDLE_DIGEST)")
+    serve.add_argument("--version", dest="bundle_version", help="its version in the registry (SEGUE_BUNDLE_VERSION)")
+    serve.add_argument("--environment", help="name of the environment (SEGUE_ENVIRONMENT)")
+    serve.add_argument("--host", help="address to listen on (SEGUE_HOST)")
+    serve.add_argument("--port", type=int, help="port to listen on (PORT)")
+    serve.set_defaults(run=_serve)
+
+
+def _add_predict(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    predict = verbs.add_parser(
+        "predict",
+        help="continue one playlist and print the result as a table",
+        epilog='example:\n  python -m inference predict --bundle var/bundle --title "road trip" '
+        '--track "Toto - Africa" --track "Journey - Don\'t Stop Believin\'"',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    predict.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="the bundle's folder")
+    predict.add_argument("--title", default="", help="the playlist's title")
+    predict.add_argument(
+        "--track", action="append", default=[], metavar="TRACK", help='"Artist - Title", "Title", or a URI; repeatable'
+    )
+    predict.add_argument("-k", type=int, default=10, help="how many tracks to recommend (default: %(default)s)")
+    predict.set_defaults(run=_predict)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from inference.server import serve  # the web framework takes half a second, and `predict` needs none of it
+
+    names = ("bundle", "bundle_digest", "bundle_version", "environment", "host", "port")
+    serve(read_settings(**{name: getattr(options, name) for name in names}))
+
+
+def _predict(options: argparse.Namespace) -> None:
+    ranker = Model.load(options.bundle).ranker
+    wanted = [_parse_track(text) for text in options.track]
+    print(_table(continue_playlist(ranker, wanted, options.title, options.k)))
+
+
+def _parse_track(text: str) -> Wanted:
+    artist, dash, title = text.partition(" - ")
+    if dash:
+        return Wanted(text, title.strip(), artist.strip())
+    return Wanted(text, "" if ":" in text and " " not in text else text)
+
+
+def _table(found: Continuation) -> str:
+    lines = []
+    for match in found.matched.matches:
+        wanted = track_words(match.wanted.title, match.wanted.artist) or match.wanted.uri
+        known = f"  →  {match.track.words}" if match.track else ""
+        lines.append(f"{_HOW[match.how]:>18}  {wanted}{known}")
+    width = max([len(track.title) for track, _ in found.tracks], default=0)
+    lines += ["", f"{'score':>18}  {'title':{width}}  artist"]
+    lines += [f"{score:18.3f}  {track.title:{width}}  {track.artist}" for track, score in found.tracks]
+    return "\n".join(lines).lstrip("\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code: 0, or 1 with one sentence on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except SegueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

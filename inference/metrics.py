@@ -1,0 +1,81 @@
+"""What the service counts and measures, in a registry of its own.
+
+Labels hold only what the code itself names (routes, methods, status codes): nothing of a client's text, so that no
+client can grow the number of series.
+"""
+
+from collections.abc import Sequence
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from inference.matching import Match
+from inference.model import Model
+
+# From a small catalogue's two milliseconds to what no listener waits for.
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """The service's metrics."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # they double the series and tell nothing that a scrape does not know
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._seconds = Histogram(
+            "segue_request_seconds",
+            "Time from a request's arrival to the end of its answer.",
+            ["method", "route"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._requests = Counter(
+            "segue_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
+        )
+        self.in_flight = Gauge("segue_requests_in_flight", "Requests being answered.", registry=self.registry)
+        self._tracks = Counter(
+            "segue_tracks", "Requested tracks, by how the catalogue knew them.", ["how"], registry=self.registry
+        )
+        self.ready = Gauge("segue_ready", "Whether the service takes requests.", registry=self.registry)
+        self._load = Gauge("segue_model_load_seconds", "Time to verify, load and warm it.", registry=self.registry)
+        self._model = Info("segue_model", "The model that is served.", registry=self.registry)
+        for how in ("uri", "name", "text", "none"):
+            self._tracks.labels(how)
+
+    def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+    def observe_matches(self, matches: Sequence[Match]) -> None:
+        """Count a playlist's tracks by how the catalogue knew them."""
+        for match in matches:
+            self._tracks.labels(match.how).inc()
+
+    def observe_model(self, model: Model, environment: str, seconds: float) -> None:
+        """Name the model that is served from now on; it took ``seconds`` to load."""
+        self._load.set(seconds)
+        self._model.info(
+            {
+                "digest": model.digest,
+                "version": model.version or "",
+                "verdict": model.judgement.verdict or "",
+                "environment": environment,
+                "synthetic": str(model.ranker.bundle.manifest.synthetic).lower(),
+            }
+        )
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus's text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,83 @@
+"""The process: uvicorn, one worker, that says no on /ready first when it is asked to stop."""
+
+import socket
+import time
+from types import FrameType
+
+import uvicorn
+
+from inference.app import create_app
+from inference.logs import configure_logs
+from inference.metrics import Metrics
+from inference.service import Service
+from inference.settings import Settings
+from segue.errors import InputError
+
+_GRACE_SECONDS = 20  # for requests under way; Kubernetes kills after thirty
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, but that a first signal only takes `/ready` down, and the port closes after the drain.
+
+    What balances the load needs that time to learn that it should look elsewhere; requests are answered until then.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self._leave_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop at the first signal, and stop waiting at the second."""
+        if self._leave_at is not None:
+            self.should_exit = self.force_exit = True
+            return
+        self._service.stop()
+        self._leave_at = time.monotonic() + self._service.settings.drain_seconds
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to end: ten times a second."""
+        drained = self._leave_at is not None and time.monotonic() >= self._leave_at
+        if drained or self._service.failure is not None:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal ends it.
+
+    Raises:
+        InputError: The port is taken or not allowed.
+        BundleError: The bundle does not verify or cannot be run.
+    """
+    configure_logs(settings.log_level)
+    service = Service(settings, Metrics())
+    listener = _listen(settings)
+    config = uvicorn.Config(
+        create_app(service),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="on",
+        ws="none",
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    _Server(config, service).run([listener])
+    if service.failure is not None:
+        raise service.failure
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise InputError(
+            f"Nothing can listen on {settings.host} port {settings.port} ({error.strerror or error}); "
+            "choose another with PORT and SEGUE_HOST."
+        ) from error
+    return listener
