@@ -1,0 +1,1 @@
+"""One reader a format; each yields `data_processing.records.RawPlaylist` with flat memory."""

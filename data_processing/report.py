@@ -1,0 +1,85 @@
+"""The validation report: what was read, rejected and cleaned, as JSON for machines and as a page for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from data_processing.clean import Cleaned
+from data_processing.collect import Collected
+from data_processing.rejections import Rejections
+from data_processing.report_page import page
+from data_processing.sources import Found
+from data_processing.tables import Tables
+
+__all__ = ["page", "summary"]
+_QUANTILES = (0, 10, 25, 50, 75, 90, 99, 100)
+_LENGTH_EDGES = (2, 5, 10, 15, 20, 30, 40, 50, 75, 100, 150, 200, 250, 500, 1000)
+_CURVE_POINTS = 60
+
+
+def summary(
+    collected: Collected,
+    cleaned: Cleaned,
+    tables: Tables,
+    rejections: Rejections,
+    copies: int,
+    found: Found,
+    joined: Mapping[str, pa.Table],
+    synthetic: bool,
+) -> dict[str, Any]:
+    """Return ``validation.json``: counts only, with a few examples of what was rejected."""
+    lengths = tables.playlists["tracks"].to_numpy()
+    counts = np.bincount(tables.entries["track"].to_numpy())
+    sides = tables.split["split"].to_pylist()
+    titled = sum(1 for title in tables.playlists["title"].to_pylist() if title)
+    return {
+        "schema_version": 1,
+        "synthetic": synthetic,
+        "read": {
+            "files": len(found.sources),
+            "formats": sorted({source.format for source in found.sources}),
+            "left_out_files": list(found.left_out),
+            "playlists": collected.read_playlists,
+            "entries": collected.read_entries,
+        },
+        "rejected": rejections.to_json(),
+        "cleaned": {**cleaned.counts, "playlists_copies_of_another": copies},
+        "kept": {
+            "playlists": len(lengths),
+            "playlists_with_title": titled,
+            "entries": tables.entries.num_rows,
+            "tracks": tables.tracks.num_rows,
+            "tracks_seen_once": int((counts == 1).sum()),
+            "tracks_without_title": sum(1 for title in tables.tracks["title"].to_pylist() if not title),
+            "artists": int(tables.tracks["artist_id"].to_numpy().max()) + 1,
+            "albums": int(tables.tracks["album_id"].to_numpy().max()) + 1,
+            "songs": len(np.unique(tables.tracks["song"].to_numpy())),
+            "cold_tracks": int((tables.tracks["train_count"].to_numpy() == 0).sum()),
+            "split": {side: sides.count(side) for side in ("train", "validation", "test")},
+        },
+        "joined": {name: table.num_rows for name, table in joined.items()},
+        "lengths": {"quantiles": _quantiles(lengths), "histogram": _histogram(lengths)},
+        "popularity": {"quantiles": _quantiles(counts), "curve": _curve(np.sort(counts)[::-1])},
+    }
+
+
+def _quantiles(values: "np.typing.NDArray[Any]") -> dict[str, int]:
+    return {f"p{q}": int(np.percentile(values, q, method="lower")) for q in _QUANTILES}
+
+
+def _histogram(lengths: "np.typing.NDArray[Any]") -> list[dict[str, int]]:
+    """Return how many playlists have a length in ``[from, to)``; the last bin has no end and says to -1."""
+    edges = [*_LENGTH_EDGES, np.iinfo(np.int64).max]
+    counts, _ = np.histogram(lengths, bins=edges)
+    return [
+        {"from": int(low), "to": int(high) if high < 2**31 else -1, "playlists": int(count)}
+        for low, high, count in zip(edges, edges[1:], counts, strict=False)
+    ]
+
+
+def _curve(counts: "np.typing.NDArray[Any]") -> list[list[int]]:
+    """Return [rank, playlists] of some sixty tracks, evenly spaced on a logarithmic scale: the long tail."""
+    ranks = np.unique(np.geomspace(1, len(counts), _CURVE_POINTS).round().astype(np.int64))
+    return [[int(rank), int(counts[rank - 1])] for rank in ranks]
