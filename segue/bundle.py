@@ -68,9 +68,20 @@ class Manifest:
                     f"The manifest {where} has schema version {version}, and this Segue reads version "
                     f"{SCHEMA_VERSION}; export the bundle again or use the Segue that wrote it."
                 )
-            return cls(value["files"], value["model"], value["lineage"], bool(value["synthetic"]))
-        except (ValueError, KeyError, TypeError) as error:
+            _check_types(value)
+            return cls(value["files"], value["model"], value["lineage"], value["synthetic"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BundleError(f"The manifest {where} is damaged ({error!r}); fetch the bundle again.") from error
+
+
+def _check_types(value: Mapping[str, Any]) -> None:
+    """Raise a TypeError or KeyError unless a manifest's parts have the types that `Manifest` promises."""
+    mappings = [value["files"], value["model"], value["lineage"], *value["files"].values()]
+    sizes = [entry["bytes"] for entry in value["files"].values()]
+    digests = [entry["sha256"] for entry in value["files"].values()]
+    for kind, parts in ((dict, mappings), (int, sizes), (str, digests), (bool, [value["synthetic"]])):
+        if wrong := [part for part in parts if not isinstance(part, kind)]:
+            raise TypeError(f"{wrong[0]!r} stands where a {kind.__name__} belongs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,10 @@ class Bundle:
         if digest is not None and digest != actual:
             raise BundleError(f"The bundle at {path} is {actual}, not {digest} as asked; fetch the bundle again.")
         manifest = Manifest.from_bytes(data, str(manifest_path))
-        _verify_files(path, manifest)
+        try:
+            _verify_files(path, manifest)
+        except OSError as error:
+            raise BundleError(f"The bundle at {path} cannot be read ({error}); fetch the bundle again.") from error
         return cls(path, actual, manifest)
 
     def file(self, name: str) -> Path:

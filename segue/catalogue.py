@@ -1,10 +1,12 @@
 """The catalogue of a bundle: one read-only SQLite file from track ids to names, and from names back to ids.
 
 SQLite because it comes with Python, is read page by page (the names of two million tracks need not be resident), and
-brings full-text search. Ids are dense and ordered by falling popularity, so that search results come best first
-without a sort.
+brings full-text search. Words are told apart by `segue.text.words` alone, when writing and when searching: SQLite's
+``ascii`` tokenizer only splits them, and needs no Unicode tables that could be other ones than Python's. Ids are dense
+and ordered by falling popularity, so that search results come best first without a sort.
 """
 
+import re
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
@@ -12,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from segue.errors import BundleError
-from segue.text import match_key, normalise_title
+from segue.text import match_key, words
 from segue.track import Track
 
 _SCHEMA = """
@@ -21,7 +23,7 @@ CREATE TABLE tracks (
     uri_hash INTEGER NOT NULL, name_hash INTEGER NOT NULL, title_hash INTEGER NOT NULL
 ) STRICT;
 CREATE VIRTUAL TABLE search USING fts5 (
-    title, artist, content='', detail=none, columnsize=0, prefix='2 3', tokenize='unicode61 remove_diacritics 2'
+    title, artist, content='', detail=none, columnsize=0, prefix='2 3', tokenize='ascii'
 );
 """
 _INDICES = """
@@ -33,11 +35,12 @@ INSERT INTO search (search) VALUES ('optimize');
 _INSERT = "INSERT INTO tracks VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _SELECT = "SELECT id, uri, title, artist, album FROM tracks WHERE "
 _MOST_VARIABLES = 500
+_SIGNS = re.compile(r"[^0-9a-z\x80-\U0010ffff]+")  # what the ascii tokenizer splits at
 
 
 def _hash(text: str) -> int:
     """Return 63 bits of BLAKE2b: hashes make the indices a third of the size; every hit is checked by its text."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big") >> 1
 
 
 def _name_hash(title: str, artist: str) -> int:
@@ -70,7 +73,7 @@ def _insert(connection: sqlite3.Connection, number: int, track: Track) -> None:
     connection.execute(_INSERT, (number, track.uri, track.title, track.artist, track.album, *hashes))
     connection.execute(
         "INSERT INTO search (rowid, title, artist) VALUES (?, ?, ?)",
-        (number, normalise_title(track.title), normalise_title(track.artist)),
+        (number, " ".join(words(track.title)), " ".join(words(track.artist))),
     )
 
 
@@ -133,11 +136,10 @@ class Catalogue:
 
     def search(self, text: str, limit: int = 20) -> list[tuple[int, Track]]:
         """Return tracks whose title and artist hold every word of ``text``, the last as a prefix, popular first."""
-        words = ["".join(c for c in word if c.isalnum()) for word in normalise_title(text).split()]
-        words = [word for word in words if word]
-        if not words or limit < 1:
+        wanted = [part for word in words(text) for part in _SIGNS.split(word) if part]
+        if not wanted or limit < 1:
             return []
-        expression = " ".join([f'"{word}"' for word in words[:-1]] + [f'"{words[-1]}"*'])
+        expression = " ".join(f'"{word}"' for word in wanted) + "*"
         where = "id IN (SELECT rowid FROM search WHERE search MATCH ? ORDER BY rowid LIMIT ?) ORDER BY id"
         return self._rows(where, (expression, limit))
 

@@ -5,13 +5,14 @@ Training and serving build their inputs here and nowhere else, so that the two c
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segue.text import title_grams
 
+_Item = TypeVar("_Item")
 Tokenise = Callable[[Sequence[str]], list[list[int]]]
 """Texts to word-piece ids, without special tokens."""
 
@@ -79,10 +80,10 @@ def encode(queries: Sequence[Query], encoding: Encoding, tokenise: Tokenise) -> 
         ``prompt_tokens`` (B, T), padded with 0; ``unknown_tokens`` (B, U, L), padded with 0. S, G, T, U and L are
         the largest of the batch; U and S can be 0, G and T are at least 1.
     """
-    seeds = [query.seeds[-encoding.seed_limit :][::-1] for query in queries]
+    seeds = [_last_first(query.seeds, encoding.seed_limit) for query in queries]
     grams = [title_grams(query.title, encoding.gram_buckets, encoding.gram_limit) for query in queries]
-    unknown = [query.unknown[-encoding.unknown_limit :][::-1] for query in queries]
-    spelled = [(query.words + query.unknown)[-encoding.prompt_tracks :][::-1] for query in queries]
+    unknown = [_last_first(query.unknown, encoding.unknown_limit) for query in queries]
+    spelled = [_last_first(query.words + query.unknown, encoding.prompt_tracks) for query in queries]
     pieces = _pieces([q.title for q in queries] + [t for ts in (*spelled, *unknown) for t in ts], tokenise)
     prompts = [
         [encoding.cls_id, *pieces[query.title][: encoding.title_pieces], encoding.sep_id]
@@ -99,6 +100,10 @@ def encode(queries: Sequence[Query], encoding: Encoding, tokenise: Tokenise) -> 
         "prompt_tokens": _pad(prompts, 0, 1),
         "unknown_tokens": _pad_twice(framed),
     }
+
+
+def _last_first(items: tuple[_Item, ...], limit: int) -> tuple[_Item, ...]:
+    return items[::-1][:limit]
 
 
 def _pieces(texts: Sequence[str], tokenise: Tokenise) -> dict[str, list[int]]:

@@ -16,31 +16,61 @@ _VERSION = re.compile(
       | [-–—]\s*(?:single|album|radio|original)\s+(?:version|edit|mix)
       | [(\[]\s*(?:\d{4}\s*)?(?:digital\s+)?remaster(?:ed)?(?:\s+version)?(?:\s+\d{4})?\s*[)\]]
       | [(\[]\s*(?:single|album|radio|original)\s+(?:version|edit|mix)\s*[)\]]
-      | [(\[]\s*(?:feat|ft|featuring|with)\b\.?[^)\]]*[)\]]
+      | [(\[]\s*(?:feat|ft|featuring|with)\b\.?[^)\]]{0,200}[)\]]
       | \s(?:feat|ft|featuring)\b\.?\s.*
     )\s*$""",
     re.VERBOSE | re.IGNORECASE,
 )
+_MOST_ENDINGS = 4  # names carry two or three; a bound keeps a crafted name of thousands from costing seconds
+
+_APOSTROPHES = frozenset("'’‘ʼ`")
 
 
 def normalise_title(text: str) -> str:
-    """Return a playlist's title in one spelling: NFKC, lower case, single spaces; emoji and all scripts are kept."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    """Return a playlist's title in one spelling: NFKC, lower case, single spaces; emoji and all scripts are kept.
+
+    Half of a surrogate pair, which broken exports hold and no encoding can write, becomes U+FFFD.
+    """
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", whole).casefold())
+    return _SPACE.sub(" ", folded).strip()
+
+
+def words(text: str) -> list[str]:
+    """Return a name's words without case, accents and punctuation, as search compares them.
+
+    Letters, digits and vowel signs of every script stay. A name without any of them ("???", an emoji) is one word.
+    """
+    plain = normalise_title(text)
+    decomposed = unicodedata.normalize("NFKD", plain).replace("&", " and ")
+    kept = "".join(c if _is_letter(c) else " " for c in decomposed if not _is_left_out(c))
+    return unicodedata.normalize("NFC", kept).split() or plain.split()
 
 
 def match_key(text: str) -> str:
-    """Return what two spellings of one name share: no case, accents, punctuation, "feat." or "- Remastered 2011".
+    """Return what two spellings of one name share: its `words` without "feat." and "- Remastered 2011".
 
-    Letters and digits of every script stay. A name without any letter or digit ("???") keeps its own spelling,
-    so that two such names stay apart.
+    A name without any letter or digit ("???") keeps its own spelling, so that two such names stay apart.
     """
     plain = normalise_title(text)
-    while (shorter := _VERSION.sub("", plain)) != plain and shorter:
-        plain = shorter
-    decomposed = unicodedata.normalize("NFKD", plain)
-    marks_dropped = "".join(c for c in decomposed if not unicodedata.combining(c)).replace("&", " and ")
-    letters = "".join(c if c.isalnum() else " " for c in marks_dropped)
-    return _SPACE.sub(" ", letters).strip() or plain
+    for _ in range(_MOST_ENDINGS):
+        plain = _VERSION.sub("", plain) or plain
+    return " ".join(words(plain))
+
+
+def _is_letter(character: str) -> bool:
+    """Return whether a character is part of a word; vowel signs of Indic and Thai words are marks to Unicode."""
+    return character.isalnum() or unicodedata.category(character).startswith("M")
+
+
+def _is_left_out(character: str) -> bool:
+    """Return whether people leave a sign out when they type: an apostrophe, an accent, a Hebrew or Arabic point.
+
+    Accents have the combining classes 202 to 240, points 10 to 35. Voicing of kana (8), nukta (7), virama (9) and Thai
+    signs (103, 107) make other words.
+    """
+    place = unicodedata.combining(character)
+    return character in _APOSTROPHES or place >= 200 or 10 <= place <= 35
 
 
 def title_grams(title: str, buckets: int, limit: int) -> NDArray[np.int64]:
