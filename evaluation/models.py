@@ -1,0 +1,93 @@
+"""What is judged: anything that continues questions with track numbers of the dataset, best first."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from evaluation.queries import Question
+from inference.ranker import Ranker
+from segue.query import Query
+from segue.track import Track
+
+NOTHING = -1
+_BATCH = 64
+
+
+class Model(Protocol):
+    """A ranker in the dataset's own track numbers."""
+
+    def rank(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
+        """Return (n, k) track numbers, best first, no seeds; -1 for nothing or for a track outside the dataset."""
+        ...
+
+
+class BundleModel:
+    """A bundle, asked as a listener would ask it; the dataset's tracks are found in its catalogue by URI."""
+
+    def __init__(self, ranker: Ranker, tracks: Mapping[int, Track], label: str = "bundle") -> None:
+        """Map the tracks that the questions speak of, by number, to the bundle's catalogue.
+
+        Args:
+            ranker: The opened bundle.
+            tracks: Every seed and every relevant track of the questions to come.
+            label: What the progress bar calls it.
+        """
+        self._ranker = ranker
+        self._tracks = tracks
+        self._label = label
+        self._rows = {number: ranker.catalogue.find_uri(track.uri) for number, track in tracks.items()}
+        self._numbers = np.full(len(ranker.catalogue) + 1, NOTHING, np.int64)  # the last place answers for "nothing"
+        for number, row in self._rows.items():
+            if row is not None:
+                self._numbers[row] = number
+
+    @classmethod
+    def open(cls, path: Path, tracks: Mapping[int, Track], label: str = "bundle") -> "BundleModel":
+        """Open and verify the bundle at ``path``.
+
+        Raises:
+            BundleError: The bundle does not verify.
+        """
+        return cls(Ranker.open(path), tracks, label)
+
+    @property
+    def ranker(self) -> Ranker:
+        """The opened bundle."""
+        return self._ranker
+
+    def unknown_share(self, questions: Sequence[Question]) -> float:
+        """Return the share of hidden tracks that the catalogue lacks, so that no ranking can bring them back."""
+        hidden = [track for question in questions for track in question.relevant]
+        return sum(self._rows[track] is None for track in hidden) / max(len(hidden), 1)
+
+    def query(self, question: Question) -> Query:
+        """Return the question in the bundle's words; a seed that its catalogue lacks is spelled out."""
+        found = {seed: self._find(seed) for seed in question.seeds}
+        unknown = [self._tracks[seed].words for seed, row in found.items() if row is None]
+        return self._ranker.query([row for row in found.values() if row is not None], question.title, unknown)
+
+    def _find(self, seed: int) -> int | None:
+        """Return a seed's row in the catalogue by its URI, else by its name: another release of the song helps too."""
+        row, track = self._rows[seed], self._tracks[seed]
+        if row is None and track.title and track.artist:
+            return self._ranker.catalogue.find_name(track.title, track.artist)
+        return row
+
+    def rank(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
+        """See `Model.rank`."""
+        return self._numbers[self.rank_rows(questions, k)]
+
+    def rank_rows(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
+        """Return (n, k) ids of the bundle's own catalogue, best first, -1 for nothing."""
+        found = np.full((len(questions), k), NOTHING, np.int64)
+        with tqdm(total=len(questions), desc=f"ranking {self._label}", unit="query", file=sys.stderr) as bar:
+            for start in range(0, len(questions), _BATCH):
+                part = questions[start : start + _BATCH]
+                found[start : start + len(part)], _ = self._ranker.rank([self.query(one) for one in part], k)
+                bar.update(len(part))
+        return found
