@@ -14,6 +14,7 @@ ARGS ?=
 JOBS ?= 2
 BASE ?=
 
+.NOTPARALLEL:
 .PHONY: help setup run serve stop test lint format types layers pytest check-serve lock images gowalla clean
 
 help: ## Explain every target
