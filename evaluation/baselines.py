@@ -56,14 +56,14 @@ class ImplicitALS:
         """Fit to ``user_items`` (playlists, tracks), a matrix of ones."""
         self._popularity = Popularity(user_items)
         self._known = np.asarray(user_items.sum(axis=0)).ravel() > 0
-        self._als = AlternatingLeastSquares(
-            factors=factors,
-            alpha=alpha,
-            regularization=penalty * _scale(user_items, alpha),
-            iterations=iterations,
-            random_state=seed,
-        )
         with threadpool_limits(1, "blas"), tqdm(total=iterations, desc="fitting iALS", file=sys.stderr) as bar:
+            self._als = AlternatingLeastSquares(
+                factors=factors,
+                alpha=alpha,
+                regularization=penalty * _scale(user_items, alpha),
+                iterations=iterations,
+                random_state=seed,
+            )
             self._als.fit(user_items, show_progress=False, callback=lambda *_: bar.update())
 
     def rank(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from evaluation.queries import ALL, Question
 from segue import metrics
 
 Values = NDArray[np.float64]
+Row = dict[str, float | int | None]
 K = 500
 DIGITS = 6
 """Digits of every reported figure: more than playlists can support, fewer than floating point wavers in."""
@@ -32,9 +33,9 @@ def inside(questions: Sequence[Question], name: str) -> NDArray[np.bool_]:
     return np.array([name in (ALL, question.slice) for question in questions], bool)
 
 
-def means(values: Mapping[str, Values], questions: Sequence[Question], slices: Sequence[str]) -> dict[str, object]:
+def means(values: Mapping[str, Values], questions: Sequence[Question], slices: Sequence[str]) -> dict[str, Row]:
     """Return, per slice, ``n`` (questions) and the mean of each metric; None where there is no question."""
-    table: dict[str, object] = {}
+    table: dict[str, Row] = {}
     for name in slices:
         rows = inside(questions, name)
         count = int(rows.sum())

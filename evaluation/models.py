@@ -55,11 +55,6 @@ class BundleModel:
         """
         return cls(Ranker.open(path), tracks, label)
 
-    @property
-    def ranker(self) -> Ranker:
-        """The opened bundle."""
-        return self._ranker
-
     def unknown_share(self, questions: Sequence[Question]) -> float:
         """Return the share of hidden tracks that the catalogue lacks, so that no ranking can bring them back."""
         hidden = [track for question in questions for track in question.relevant]
@@ -80,14 +75,15 @@ class BundleModel:
 
     def rank(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
         """See `Model.rank`."""
-        return self._numbers[self.rank_rows(questions, k)]
-
-    def rank_rows(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
-        """Return (n, k) ids of the bundle's own catalogue, best first, -1 for nothing."""
         found = np.full((len(questions), k), NOTHING, np.int64)
         with tqdm(total=len(questions), desc=f"ranking {self._label}", unit="query", file=sys.stderr) as bar:
             for start in range(0, len(questions), _BATCH):
                 part = questions[start : start + _BATCH]
-                found[start : start + len(part)], _ = self._ranker.rank([self.query(one) for one in part], k)
+                found[start : start + len(part)] = self._numbers[self.rank_rows(part, k)]
                 bar.update(len(part))
         return found
+
+    def rank_rows(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
+        """Return (n, k) ids of the bundle's own catalogue, best first, -1 for nothing."""
+        ids, _ = self._ranker.rank([self.query(question) for question in questions], k)
+        return ids

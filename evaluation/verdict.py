@@ -141,7 +141,7 @@ def compare(other: str, name: str, difference: Estimate, bar: float, comparisons
     low, high = difference.interval(LEVEL)
     _, surely_below = difference.interval(LEVEL / max(comparisons, 1))
     word: Word = "inconclusive"
-    if surely_below < bar:
+    if surely_below < bar and (difference.spread > 0 or difference.playlists >= LEAST_PLAYLISTS):
         word = "fail"
     elif low > bar and difference.playlists >= LEAST_PLAYLISTS:
         word = "pass"
@@ -155,7 +155,7 @@ def conclude(comparisons: Sequence[Comparison]) -> Verdict:
     required = [one for one in comparisons if one.required]
     unsettled = [one for one in required if one.verdict != "pass"]
     if failed:
-        worst = min(failed, key=lambda one: one.difference.mean - one.bar)
+        worst = min(failed, key=lambda one: (one.slice != ALL, one.difference.mean - one.bar))
         return Verdict("fail", f"The candidate is proven worse: {_describe(worst)}.", tuple(comparisons))
     if unsettled or not required:
         return Verdict("inconclusive", _doubt(unsettled), tuple(comparisons))
