@@ -29,7 +29,7 @@ class Metrics:
     """The service's metrics."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # they double the series and tell nothing that a scrape does not know
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and tell nothing that a scrape does not know
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

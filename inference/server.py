@@ -1,5 +1,6 @@
 """The process: uvicorn, one worker, that says no on /ready first when it is asked to stop."""
 
+import logging
 import socket
 import time
 from types import FrameType
@@ -13,6 +14,7 @@ from inference.service import Service
 from inference.settings import Settings
 from segue.errors import InputError
 
+_LOG = logging.getLogger("segue.server")
 _GRACE_SECONDS = 20  # for requests under way; Kubernetes kills after thirty
 
 
@@ -53,6 +55,8 @@ def serve(settings: Settings) -> None:
     configure_logs(settings.log_level)
     service = Service(settings, Metrics())
     listener = _listen(settings)
+    host, port = listener.getsockname()[:2]
+    _LOG.info("listening", extra={"host": host, "port": port, "environment": settings.environment})
     config = uvicorn.Config(
         create_app(service),
         log_config=None,

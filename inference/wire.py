@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 MOST_TRACKS = 500
 MOST_RECOMMENDED = 500
@@ -11,12 +11,22 @@ LONGEST_TEXT = 500
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_TEXT)]
 
 
+def _whole(value: Any) -> Any:
+    """Return 88 for 88.0, which JSON does not tell apart; true and "88" stay what they are and are refused."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _given(name: str) -> dict[str, Any]:
+    """Return the JSON schema of an object that holds ``name``, and not a blank one."""
+    return {"required": [name], "properties": {name: {"type": "string", "pattern": "\\S"}}}
+
+
 class RequestedTrack(BaseModel):
     """A track of the playlist, by its URI, its name, or both. Other fields are let through and not read."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "anyOf": [{"required": ["track_uri"]}, {"required": ["track_name"]}],
+            "anyOf": [_given("track_uri"), _given("track_name")],
             "examples": [{"track_name": "Rock Song 0", "artist_name": "Artist 0"}, {"track_uri": "tiny:track:3"}],
         }
     )
@@ -38,7 +48,7 @@ class PredictRequest(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "anyOf": [{"required": ["tracks"]}, {"required": ["name"]}],
+            "anyOf": [{"required": ["tracks"], "properties": {"tracks": {"minItems": 1}}}, _given("name")],
             "examples": [
                 {
                     "tracks": [
@@ -56,7 +66,9 @@ class PredictRequest(BaseModel):
         default_factory=list, max_length=MOST_TRACKS, description="The playlist's tracks, in order; may be empty."
     )
     name: Text | None = Field(None, description="The playlist's title; enough alone.")
-    k: int = Field(10, ge=1, le=MOST_RECOMMENDED, strict=True, description="How many tracks to recommend.")
+    k: Annotated[int, BeforeValidator(_whole)] = Field(
+        10, ge=1, le=MOST_RECOMMENDED, strict=True, description="How many tracks to recommend."
+    )
 
     @model_validator(mode="after")
     def _something_to_go_by(self) -> "PredictRequest":
