@@ -1,0 +1,81 @@
+"""LightGCN (He et al. 2020, SIGIR, arXiv:2002.02126): vectors of users and items, smoothed along their graph.
+
+The only parameters are a vector E0 for each node. Layer by layer a node takes the sum of its neighbours' vectors, each
+divided by the root of both degrees (their equation 3), and what counts in the end is the mean of all layers:
+
+    E = (E0 + A E0 + A² E0 + … + A^L E0) / (L + 1)          A: the normalised adjacency matrix
+"""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn import LGConv
+from torch_geometric.nn.conv.gcn_conv import gcn_norm
+
+from train.interactions import Interactions
+
+
+def normalised_adjacency(interactions: Interactions) -> Tensor:
+    """Return A, sparse CSR (N, N) with N = users + items: 1 / sqrt(degree of user * degree of item) on each edge.
+
+    The indices are 32-bit: MKL multiplies them twice as fast as 64-bit ones.
+    """
+    users = torch.from_numpy(interactions.users)
+    items = torch.from_numpy(interactions.items) + interactions.n_users
+    nodes = interactions.n_users + interactions.n_items
+    edges = torch.stack([torch.cat([users, items]), torch.cat([items, users])])
+    edges, weights = gcn_norm(edges, num_nodes=nodes, add_self_loops=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse (CSR tensor support|invariant checks)", UserWarning)
+        csr = torch.sparse_coo_tensor(edges, weights, (nodes, nodes)).coalesce().to_sparse_csr()
+        return torch.sparse_csr_tensor(csr.crow_indices().int(), csr.col_indices().int(), csr.values(), csr.shape)
+
+
+class _LayerMean(torch.autograd.Function):
+    """The mean of the layers. A is symmetric, so the gradient takes the same road back, at the same price."""
+
+    @staticmethod
+    def forward(context: Any, nodes: Tensor, adjacency: Tensor, layers: int) -> Tensor:
+        context.adjacency, context.layers = adjacency, layers
+        return _layer_mean(nodes, adjacency, layers)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _layer_mean(gradients[0].contiguous(), context.adjacency, context.layers), None, None
+
+
+def _layer_mean(nodes: Tensor, adjacency: Tensor, layers: int) -> Tensor:
+    """Return the mean of the layers by Horner's rule, E0 + A (E0 + A (E0 + …)): one running sum and no list."""
+    convolve = LGConv(normalize=False)
+    total = nodes
+    for _ in range(layers):
+        total = nodes + convolve(total, adjacency)
+    return total / (layers + 1)
+
+
+class LightGCN(nn.Module):
+    """The model: ``model()`` gives the final vectors of users and of items."""
+
+    adjacency: Tensor
+
+    def __init__(self, interactions: Interactions, dimension: int, layers: int) -> None:
+        """Begin with Xavier-uniform vectors (as the paper does), drawn from torch's generator.
+
+        Args:
+            interactions: The training edges; no others are ever passed along.
+            dimension: D, the length of a vector.
+            layers: L, how often vectors are passed along.
+        """
+        super().__init__()
+        self.sizes = (interactions.n_users, interactions.n_items)
+        self.layers = layers
+        start = [nn.init.xavier_uniform_(torch.empty(n, dimension)) for n in self.sizes]
+        self.embedding = nn.Parameter(torch.cat(start))
+        self.register_buffer("adjacency", normalised_adjacency(interactions), persistent=False)
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Return the final vectors (users, D) and (items, D)."""
+        final: Tensor = _LayerMean.apply(self.embedding, self.adjacency, self.layers)
+        return final[: self.sizes[0]], final[self.sizes[0] :]

@@ -1,0 +1,120 @@
+"""Stage ``lightgcn``: learn vectors of tracks and playlists on the graph of the training playlists."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data_processing.dataset import Dataset
+from segue.errors import DatasetError
+from segue.files import canonical_json, whole_directory
+from segue.metrics import ndcg, recall
+from train.encoder import seeded
+from train.interactions import Interactions
+from train.lightgcn_training import Metrics, Progress, Trainer, TrainingSettings
+from train.tracking import stage_run
+
+_DEPTH = 500
+_MOST_SEEDS = 5
+_MOST_PLAYLISTS = 1000
+"""More validation playlists would cost more time than their precision is worth: the figure only chooses an epoch."""
+
+
+@dataclass(frozen=True)
+class Config(TrainingSettings):
+    """Settings of the stage; ``train/conf/lightgcn.yaml`` explains each."""
+
+    dataset: str
+    output: str
+    threads: int
+
+
+def run(config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+    """Write ``tracks.npy``, ``playlists.npy`` (float32, a row each, zero without training) and ``metrics.json``."""
+    seeded(config.seed, config.threads)
+    dataset = Dataset.open(Path(config.dataset))
+    output, began = Path(config.output), clock()
+    interactions = training_interactions(dataset)
+    trainer = Trainer(interactions, config, output.with_name(f"{output.name}.checkpoint"))
+    with stage_run("lightgcn", config, dataset.digest) as track:
+        continuations = Continuations.of(dataset)
+        progress = trainer.fit(
+            lambda _, items: continuations.evaluate(items), "ndcg", lambda epoch, values: track(values, step=epoch)
+        )
+        with whole_directory(output) as folder:
+            _write(folder, trainer, progress, clock() - began)
+    trainer.checkpoint.unlink(missing_ok=True)
+
+
+def training_interactions(dataset: Dataset) -> Interactions:
+    """Return the edges of the training playlists alone, over all playlists and tracks of the dataset.
+
+    Raises:
+        DatasetError: There is no training playlist.
+    """
+    entries = dataset.entries(["playlist", "track"])
+    playlists, tracks = entries["playlist"].to_numpy(), entries["track"].to_numpy()
+    learnt = (dataset.split() == "train")[playlists]
+    if not learnt.any():
+        raise DatasetError(f"The dataset at {dataset.path} has no training playlist; ingest more playlists.")
+    return Interactions.of(playlists[learnt], tracks[learnt], dataset.counts["playlists"], dataset.counts["tracks"])
+
+
+@torch.no_grad()
+def _write(folder: Path, trainer: Trainer, progress: Progress, seconds: float) -> None:
+    playlists, tracks = trainer.model()
+    degree = trainer.interactions.matrix().sum(axis=0)
+    np.save(folder / "tracks.npy", tracks.numpy() * (degree > 0)[:, None].astype(np.float32))
+    has_edge = np.diff(trainer.interactions.starts) > 0
+    np.save(folder / "playlists.npy", playlists.numpy() * has_edge[:, None].astype(np.float32))
+    report = {"best_epoch": progress.best_epoch, "ndcg": progress.best, "history": progress.history, "seconds": seconds}
+    (folder / "metrics.json").write_bytes(canonical_json(report))
+
+
+@dataclass(frozen=True)
+class Continuations:
+    """Held-out playlists to continue: the first tracks are shown, the others are to be found.
+
+    Attributes:
+        seeds: What is shown of each.
+        relevant: What is to be found of each.
+    """
+
+    seeds: list[NDArray[np.int64]]
+    relevant: list[set[int]]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Continuations":
+        """Return the first validation playlists that have at least two tracks; half is shown, at most five."""
+        starts, tracks = dataset.sequences()
+        chosen = [p for p in dataset.side("validation") if starts[p + 1] - starts[p] > 1][:_MOST_PLAYLISTS]
+        lists = [tracks[starts[p] : starts[p + 1]].astype(np.int64) for p in chosen]
+        shown = [min(_MOST_SEEDS, len(each) // 2) for each in lists]
+        return cls(
+            [each[:k] for each, k in zip(lists, shown, strict=True)],
+            [set(each[k:].tolist()) for each, k in zip(lists, shown, strict=True)],
+        )
+
+    def evaluate(self, items: Tensor) -> Metrics:
+        """Return the metrics of ranking every track by its cosine with the mean of the seeds' directions."""
+        directions = F.normalize(items, dim=1)
+        columns = directions.T.contiguous()
+        ranked = [self._continue(directions, columns, seeds) for seeds in self.seeds]
+        ids = np.stack(ranked) if ranked else np.empty((0, _DEPTH), np.int64)
+        return {
+            "ndcg": float(np.nanmean(ndcg(ids, self.relevant, _DEPTH))) if ranked else 0.0,
+            "recall_at_10": float(np.nanmean(recall(ids, self.relevant, 10))) if ranked else 0.0,
+        }
+
+    def _continue(self, directions: Tensor, columns: Tensor, seeds: NDArray[np.int64]) -> NDArray[np.int64]:
+        known = torch.from_numpy(seeds)
+        scores = directions[known].mean(0) @ columns
+        scores[known] = -torch.inf
+        best: NDArray[np.int64] = scores.topk(min(_DEPTH, len(scores))).indices.numpy()
+        return best

@@ -1,0 +1,228 @@
+"""Trains LightGCN: epochs, a cosine schedule, early stopping, and checkpoints that resume to the same bytes.
+
+An epoch depends on the state before it, the seed and its own number, and on nothing else; the state after it is written
+whole. So a run that was killed at any moment and started again ends with the bytes of one that never was.
+"""
+
+import io
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from segue.errors import InputError
+from segue.files import sha256_bytes, write_whole
+from train.interactions import Interactions
+from train.lightgcn import LightGCN
+from train.losses import bpr, sampled_softmax
+from train.sampling import Triples, UserBatch, epoch_generator, triples, user_batches
+
+Metrics = Mapping[str, float]
+Evaluate = Callable[[Tensor, Tensor], Metrics]
+"""From final vectors of users and items to validation metrics."""
+OnEpoch = Callable[[int, Metrics], None]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train; ``train/conf/lightgcn.yaml`` explains each."""
+
+    dimension: int
+    layers: int
+    loss: str
+    temperature: float
+    batch: int
+    negatives: int
+    rate: float
+    warmup: int
+    regularisation: float
+    epochs: int
+    evaluate_every: int
+    patience: int
+    seed: int
+
+    def checked(self) -> "TrainingSettings":
+        """Return these settings.
+
+        Raises:
+            InputError: A value makes no sense.
+        """
+        if self.loss not in ("softmax", "bpr"):
+            raise InputError(f"LightGCN's loss is softmax or bpr, and not {self.loss!r}; set loss=softmax.")
+        for name in ("dimension", "batch", "negatives", "rate", "temperature", "epochs", "evaluate_every"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"LightGCN's {name} must be above 0, and not {getattr(self, name)}.")
+        return self
+
+
+@dataclass
+class Progress:
+    """What a run has come to; all of it is in a checkpoint.
+
+    Attributes:
+        epoch: Epochs done.
+        best_epoch: The epoch with the best validation figure; 0 before the first.
+        best: That figure.
+        embedding: The parameters at that epoch.
+        history: Metrics by epoch, as far as measured, ``epoch`` among them.
+    """
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best: float = -math.inf
+    embedding: Tensor = field(default_factory=lambda: torch.empty(0))
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def note(self, metrics: Metrics, deciding: str, embedding: Tensor) -> None:
+        """Add the metrics of the epoch just done, and keep its embedding if it is the best yet."""
+        self.history.append({"epoch": self.epoch, **metrics})
+        if metrics[deciding] > self.best:
+            self.best, self.best_epoch, self.embedding = metrics[deciding], self.epoch, embedding.detach().clone()
+
+
+class Trainer:
+    """One run of training; `fit` begins or resumes it."""
+
+    def __init__(self, interactions: Interactions, settings: TrainingSettings, checkpoint: Path) -> None:
+        """Build the model.
+
+        Args:
+            interactions: The edges to learn from.
+            settings: How.
+            checkpoint: File to resume from and to write to; removed by who no longer needs it.
+
+        Raises:
+            InputError: There are no interactions, or a setting makes no sense.
+        """
+        if not len(interactions):
+            raise InputError("There is no interaction to learn from; LightGCN needs playlists or users with items.")
+        self.interactions, self.settings, self.checkpoint = interactions, settings.checked(), checkpoint
+        torch.manual_seed(settings.seed)
+        self.model = LightGCN(interactions, settings.dimension, settings.layers)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.rate)
+        self.progress = Progress()
+
+    def fit(self, evaluate: Evaluate, deciding: str, on_epoch: OnEpoch | None = None) -> Progress:
+        """Train until the last epoch, or until ``deciding`` has not risen for ``patience`` evaluations.
+
+        The model is left with the best epoch's vectors.
+
+        Args:
+            evaluate: Measures the final vectors on held-out data.
+            deciding: The one of its metrics that chooses the epoch; higher is better.
+            on_epoch: Told of the epoch and its metrics, the mean loss among them.
+        """
+        self._resume()
+        with tqdm(total=self.settings.epochs, initial=self.progress.epoch, desc="lightgcn", unit="epoch") as bar:
+            while not self._done():
+                loss = self._train_epoch()
+                if self.progress.epoch % self.settings.evaluate_every == 0 or self._last():
+                    metrics = {**self._measure(evaluate), "loss": loss}
+                    self.progress.note(metrics, deciding, self.model.embedding)
+                    if on_epoch:
+                        on_epoch(self.progress.epoch, metrics)
+                    bar.set_postfix({deciding: f"{metrics[deciding]:.4f}", "loss": f"{loss:.3f}"})
+                    self._save()
+                bar.update()
+        with torch.no_grad():
+            self.model.embedding.copy_(self.progress.embedding)
+        return self.progress
+
+    def _last(self) -> bool:
+        return self.progress.epoch >= self.settings.epochs
+
+    def _done(self) -> bool:
+        waited = (self.progress.epoch - self.progress.best_epoch) / self.settings.evaluate_every
+        impatient = bool(self.progress.history) and 0 < self.settings.patience <= waited
+        return self._last() or impatient
+
+    @torch.no_grad()
+    def _measure(self, evaluate: Evaluate) -> Metrics:
+        return evaluate(*self.model())
+
+    def _train_epoch(self) -> float:
+        """Pass over the data once and return the mean loss."""
+        rng = epoch_generator(self.settings.seed, self.progress.epoch)
+        s, losses = self.settings, []
+        if s.loss == "bpr":
+            length = len(self.interactions)
+            batches: Iterator[Triples | UserBatch] = triples(self.interactions, s.batch, rng)
+        else:
+            length = int((self.interactions.starts[1:] > self.interactions.starts[:-1]).sum())
+            batches = user_batches(self.interactions, s.batch, s.negatives, rng)
+        steps = math.ceil(length / s.batch)
+        for number, batch in enumerate(tqdm(batches, total=steps, desc="steps", unit="step", leave=False)):
+            losses.append(self._step(batch, self.progress.epoch * steps + number, s.epochs * steps))
+        self.progress.epoch += 1
+        return math.fsum(losses) / len(losses)
+
+    def _step(self, batch: Triples | UserBatch, step: int, steps: int) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.rate * schedule(step, steps, self.settings.warmup)
+        users, items = self.model()
+        if isinstance(batch, Triples):
+            loss = bpr(users[batch.users], items[batch.positives], items[batch.negatives])
+            nodes = [batch.users, batch.positives + len(users), batch.negatives + len(users)]
+        else:
+            loss = self._softmax(batch, users, items)
+            nodes = [batch.users, batch.candidates + len(users)]
+        if self.settings.regularisation:
+            loss = loss + self.settings.regularisation * self._weight(nodes) / len(batch.users)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return float(loss.detach())
+
+    def _softmax(self, batch: UserBatch, users: Tensor, items: Tensor) -> Tensor:
+        return sampled_softmax(
+            users[batch.users],
+            torch.nn.functional.embedding(batch.positives, items),
+            batch.rows,
+            items[batch.candidates],
+            batch.owned,
+            self.interactions.n_items,
+            self.settings.temperature,
+        )
+
+    def _weight(self, nodes: list[Tensor]) -> Tensor:
+        """Return half the squared length of the batch's own vectors (layer 0), as the paper penalises it."""
+        return self.model.embedding[torch.cat(nodes)].square().sum() / 2
+
+    def _identity(self) -> str:
+        """Return a digest of all that decides a run: a checkpoint of another run must not be resumed."""
+        edges = self.interactions.users.tobytes() + self.interactions.items.tobytes()
+        return sha256_bytes(json.dumps(asdict(self.settings), sort_keys=True).encode() + edges)
+
+    def _save(self) -> None:
+        buffer = io.BytesIO()
+        state = {
+            "identity": self._identity(),
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "progress": {**vars(self.progress)},
+        }
+        torch.save(state, buffer)
+        write_whole(self.checkpoint, buffer.getvalue())
+
+    def _resume(self) -> None:
+        if not self.checkpoint.exists():
+            return
+        state = torch.load(self.checkpoint, weights_only=True)
+        if state["identity"] != self._identity():
+            raise InputError(
+                f"The checkpoint {self.checkpoint} is of other data or settings; remove it, or name another output."
+            )
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.progress = Progress(**state["progress"])
+
+
+def schedule(step: int, steps: int, warmup: int) -> float:
+    """Return the learning rate at a step as a share of the highest: a linear warm-up, then half a cosine to 2 %."""
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+    return min(1.0, (step + 1) / max(warmup, 1)) * (0.02 + 0.98 * cosine)
