@@ -19,7 +19,7 @@ from segue.track import track_words
 
 _HEADLINES = {
     "pass": "Pass: ship it",
-    "fail": "Fail: keep what runs today",
+    "fail": "Fail: do not ship it",
     "inconclusive": "Inconclusive: not proven either way",
 }
 _SYNTHETIC = """<p class="synthetic"><strong>Synthetic data.</strong> These playlists were generated, not made by
@@ -123,7 +123,7 @@ def _lineage(outcome: Outcome) -> str:
         "candidate": outcome.candidate.bundle.digest,
         "incumbent": outcome.incumbent.bundle.digest if outcome.incumbent else "none: compared with the classics only",
         "judged on": f"{outcome.dataset.digest}, split {outcome.trial.split}, seed {outcome.trial.seed}",
-        **{f"trained: {name}": str(value) for name, value in sorted(manifest.items())},
+        **{f"trained: {name}": str(value) or "unknown" for name, value in sorted(manifest.items())},
     }
     return "\n".join(f"<dt>{escape(name)}</dt><dd><code>{escape(value)}</code></dd>" for name, value in facts.items())
 

@@ -173,13 +173,13 @@ def _doubt(unsettled: Sequence[Comparison]) -> str:
 
 
 def _praise(required: Sequence[Comparison], comparisons: Sequence[Comparison]) -> str:
-    overall = [one for one in required if one.slice == ALL]
-    closest = min((one for one in overall if one.against != INCUMBENT), key=lambda one: one.low)
-    parts = [f"Better than the best baseline: {_describe(closest)}"]
+    overall = sorted((one for one in required if one.slice == ALL), key=lambda one: one.low)
+    baselines = [one for one in overall if one.against != INCUMBENT]
+    parts = [f"better than the best baseline: {_describe(one)}" for one in baselines[:1]]
     parts += [f"not worse than what runs today: {_describe(one)}" for one in overall if one.against == INCUMBENT]
     thin = sorted({one.slice for one in comparisons if not one.required})
     parts += [f"too few playlists to judge slice {name} by itself" for name in thin]
-    return "; ".join(parts) + "."
+    return f"Proven {'; '.join(parts)}."
 
 
 def _describe(one: Comparison) -> str:

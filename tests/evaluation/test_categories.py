@@ -1,0 +1,99 @@
+"""Measuring a bundle on slices of the Million Playlist Dataset."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluation.__main__ import main
+from evaluation.categories import CATEGORIES, measure
+from evaluation.slices import read_slices
+from segue.errors import InputError
+from tests.support.tiny_bundle import tiny_tracks, write_tiny_bundle
+
+TRACKS = tiny_tracks(600)
+
+
+def _entry(number: int) -> dict[str, Any]:
+    track = TRACKS[number]
+    return {"track_uri": track.uri, "track_name": track.title, "artist_name": track.artist, "album_name": track.album}
+
+
+def _slice(path: Path, playlists: list[dict[str, Any]]) -> Path:
+    data = json.dumps({"info": {}, "playlists": playlists}).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle")
+    return write_tiny_bundle(folder / "bundle", folder / "work", TRACKS).path
+
+
+def test_a_known_answer_in_every_category(bundle: Path, tmp_path: Path) -> None:
+    """A rock playlist of the first rock tracks is continued perfectly; a hidden track without a URI does not count."""
+    tracks = [_entry(3 * i) for i in range(110)] + [{"track_name": "lost", "artist_name": "in a move"}]
+    file = _slice(tmp_path / "mpd.slice.0-1.json.gz", [{"name": "rock", "tracks": tracks}])
+    result = measure(bundle, [file], CATEGORIES).to_json()
+    assert (result["playlists"], result["entries_without_uri"], result["unknown_tracks"]) == (1, 1, 0.0)
+    rows: Any = result["categories"]
+    for category in CATEGORIES:
+        assert rows[category]["n"] == 1
+        assert rows[category]["ndcg"]["mean"] == rows[category]["r_precision"]["mean"] == 1.0
+        assert rows[category]["clicks"]["mean"] == 0.0
+
+
+def test_a_hidden_track_that_the_catalogue_lacks_counts_as_missed(bundle: Path, tmp_path: Path) -> None:
+    """Half of what is hidden cannot be found: R-precision is one half, whatever is ranked."""
+    strange = [{"track_uri": f"elsewhere:{i}", "track_name": "x", "artist_name": "y"} for i in range(5)]
+    file = _slice(tmp_path / "s.json", [{"name": "rock", "tracks": [_entry(3 * i) for i in range(5)] + strange}])
+    result = measure(bundle, [file], ["title"]).to_json()
+    rows: Any = result["categories"]
+    assert result["unknown_tracks"] == 0.5
+    assert rows["title"]["r_precision"]["mean"] == 0.5
+
+
+def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
+    """Repeated tracks of a playlist count once; the same URI is the same track in every file."""
+    _slice(tmp_path / "b.json", [{"name": None, "tracks": [_entry(1), _entry(0), _entry(1)]}])
+    _slice(tmp_path / "a.json.gz", [{"name": "a", "tracks": [_entry(0)]}, {"tracks": []}])
+    playlists, tracks, left_out = read_slices([tmp_path])
+    assert [(playlist.name, playlist.tracks) for playlist in playlists] == [("a", (0,)), ("", ()), ("", (1, 0))]
+    assert tracks == {0: TRACKS[0], 1: TRACKS[1]}
+    assert left_out == 0
+
+
+def test_the_command_prints_a_table_or_json(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A person reads a table, a program JSON; both hold the same figures, with intervals where there are playlists."""
+    playlists = [{"name": "jazz", "tracks": [_entry(i + j) for j in range(40)]} for i in range(12)]
+    file = _slice(tmp_path / "s.json", playlists)
+    command = ["measure", "--bundle", str(bundle), "--playlists", str(file), "--categories", "title+5", "title+100"]
+    assert main([*command, "--format", "json"]) == 0
+    row = json.loads(capsys.readouterr().out)["categories"]["title+5"]
+    assert row["n"] == 12
+    assert row["ndcg"]["low"] < row["ndcg"]["mean"] < row["ndcg"]["high"]
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:3] == ["title+5", "12", f"{row['ndcg']['mean']:.4f}"]
+    assert lines[2].split() == ["title+100", "0", "–"]
+
+
+@pytest.mark.parametrize("text", ["[]", '{"playlists": 1}', '{"playlists": [1]}', "no"])
+def test_a_file_that_is_no_slice_is_named(tmp_path: Path, text: str) -> None:
+    """The sentence says which file."""
+    (tmp_path / "broken.json").write_text(text)
+    with pytest.raises(InputError, match=r"broken\.json is no"):
+        read_slices([tmp_path / "broken.json"])
+
+
+def test_nothing_to_measure_is_said(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1 and a sentence for an empty folder and for playlists that are too short."""
+    command = ["measure", "--bundle", str(bundle), "--playlists", str(tmp_path)]
+    assert main(command) == 1
+    assert "holds no *.json" in capsys.readouterr().err
+    _slice(tmp_path / "s.json", [{"name": "x", "tracks": [_entry(0)]}])
+    assert main(command) == 1
+    assert "No playlist" in capsys.readouterr().err

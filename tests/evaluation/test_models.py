@@ -1,0 +1,67 @@
+"""Bundles asked in the dataset's own numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.measure import means, score
+from evaluation.models import NOTHING, BundleModel
+from evaluation.queries import Question
+from segue.track import Track
+from tests.support.tiny_bundle import tiny_tracks, write_tiny_bundle
+
+TRACKS = tiny_tracks(30)
+
+
+def _ask(seeds: tuple[int, ...], title: str = "", relevant: tuple[int, ...] = ()) -> Question:
+    return Question(0, "x", seeds, title, relevant)
+
+
+def _open(tmp_path: Path, catalogue: list[Track], tracks: dict[int, Track] | None = None) -> BundleModel:
+    bundle = write_tiny_bundle(tmp_path / "bundle", tmp_path / "work", catalogue)
+    return BundleModel.open(bundle.path, dict(enumerate(TRACKS)) if tracks is None else tracks)
+
+
+def test_a_bundle_of_the_same_catalogue_answers_in_its_own_order(tmp_path: Path) -> None:
+    """The tiny bundle continues a genre by its lowest numbers; known by construction."""
+    ranked = _open(tmp_path, TRACKS).rank([_ask((3,)), _ask((), "jazz"), _ask((2, 5))], 4)
+    assert ranked.tolist() == [[0, 6, 9, 12], [1, 4, 7, 10], [8, 11, 14, 17]]
+
+
+def test_a_bundle_of_another_catalogue_is_mapped_by_uri(tmp_path: Path) -> None:
+    """Rows 0, 3, 6 … are rock: here they are the dataset's 29, 26, 23 …, and that is what comes out."""
+    ranked = _open(tmp_path, TRACKS[::-1]).rank([_ask((29,))], 3)
+    assert ranked.tolist() == [[26, 23, 20]]
+
+
+def test_a_track_outside_the_dataset_keeps_its_place_as_a_miss(tmp_path: Path) -> None:
+    """What only the incumbent knows cannot be a hit, and does not move what stands below it."""
+    known = {number: track for number, track in enumerate(TRACKS) if number != 6}
+    assert _open(tmp_path, TRACKS, known).rank([_ask((3,))], 4).tolist() == [[0, NOTHING, 9, 12]]
+
+
+def test_a_seed_that_the_catalogue_lacks_helps_by_its_name_or_its_text(tmp_path: Path) -> None:
+    """Another release of a known song stands for it; a track of any other name is read as words."""
+    release = Track("elsewhere:1", TRACKS[4].title.upper(), TRACKS[4].artist)
+    stranger = Track("elsewhere:2", "techno", "Nobody")
+    tracks = dict(enumerate(TRACKS)) | {100: release, 101: stranger}
+    model = _open(tmp_path, TRACKS, tracks)
+    assert model.rank([_ask((100,)), _ask((101,))], 3).tolist() == [[1, 7, 10], [2, 5, 8]]
+    assert model.query(_ask((100, 101))).unknown == ("techno by Nobody",)
+    assert model.unknown_share([_ask((), relevant=(0, 1, 100, 2))]) == 0.25
+
+
+def test_metrics_of_a_known_answer(tmp_path: Path) -> None:
+    """Seed 3 brings 0, 6, 9 …: of hidden 6, 9 and 1, ranks 2 and 3 are hits and track 1 comes behind the genre."""
+    questions = [_ask((3,), relevant=(6, 9, 1))]
+    table = means(score(_open(tmp_path, TRACKS).rank(questions, 500), questions), questions, ("x", "empty"))
+    rank = 10  # nine other rock tracks, then the most popular of the rest
+    gain = sum(1 / np.log2(place + 1) for place in (2, 3, rank))
+    ideal = sum(1 / np.log2(place + 1) for place in (1, 2, 3))
+    assert table["x"] == {
+        "n": 1, "ndcg": pytest.approx(gain / ideal, abs=1e-6), "recall@10": 1.0, "mrr@10": 0.5, "precision@10": 0.3,
+        "r_precision": pytest.approx(2 / 3, abs=1e-6), "clicks": 0.0,
+    }  # fmt: skip
+    assert table["empty"]["n"] == 0
+    assert table["empty"]["ndcg"] is None
