@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from evaluation.slices import read_json
+from evaluation.slices import read_json, text_of
 from inference.ranker import Ranker
 from segue.errors import InputError
 from segue.files import write_whole
@@ -24,6 +24,7 @@ from segue.track import track_words
 
 LENGTH = 500
 _BATCH = 64
+_BREAKING = frozenset(',\r\n"')  # the format has no quoting
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Team:
             InputError: A part would break the line.
         """
         parts = ("team_info", self.track, self.name, self.email)
-        if any(not part.strip() or set(part) & set(',\r\n#"') for part in parts):
+        if any(not part.strip() or set(part) & (_BREAKING | {"#"}) for part in parts):
             raise InputError(f"The team {parts[2:]} cannot be written: leave out commas, quotes, # and line breaks.")
         return ",".join(part.strip() for part in parts)
 
@@ -87,22 +88,16 @@ def read_challenge(file: Path) -> list[Incomplete]:
 
 def _incomplete(file: Path, number: int, entry: Any) -> Incomplete:
     pid = entry.get("pid") if isinstance(entry, dict) else None
-    if not isinstance(pid, int) or isinstance(pid, bool):
+    if not isinstance(pid, int) or isinstance(pid, bool) or pid < 0:
         raise InputError(
             f"Playlist number {number} of {file} has no whole number as its pid; every playlist needs one."
         )
     tracks = entry.get("tracks") or []
     if not isinstance(tracks, list) or not all(isinstance(track, dict) for track in tracks):
         raise InputError(f"The tracks of playlist {pid} in {file} are no list of objects; mend that playlist.")
-    seeds = tuple(Seed(_text(track, "track_uri"), _text(track, "track_name"), _text(track, "artist_name"))
+    seeds = tuple(Seed(text_of(track, "track_uri"), text_of(track, "track_name"), text_of(track, "artist_name"))
                   for track in tracks)  # fmt: skip
-    return Incomplete(pid, _text(entry, "name"), seeds)
-
-
-def _text(entry: dict[str, Any], name: str) -> str:
-    """Return a text of an entry, "" without one; half characters (lone surrogates) are replaced."""
-    value = entry.get(name)
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+    return Incomplete(pid, text_of(entry, "name"), seeds)
 
 
 def submit(bundle: Path, challenge: Path, output: Path, team: Team) -> int:
@@ -147,7 +142,14 @@ def _continue(ranker: Ranker, playlists: Sequence[Incomplete]) -> list[list[str]
                 f"The catalogue of {len(ranker.catalogue)} tracks has only {int((row >= 0).sum())} left for playlist "
                 f"{playlist.pid} beside its own, and a submission needs {LENGTH}; use a bundle with more tracks."
             )
-    return [[track.uri for track in ranker.catalogue.tracks(row.tolist())] for row in ids]
+    return [_uris(ranker, row.tolist()) for row in ids]
+
+
+def _uris(ranker: Ranker, ids: Sequence[int]) -> list[str]:
+    uris = [track.uri for track in ranker.catalogue.tracks(ids)]
+    if unfit := next((uri for uri in uris if uri != uri.strip() or set(uri) & _BREAKING), None):
+        raise InputError(f"The URI {unfit!r} cannot stand in a submission; use a bundle whose tracks have plain URIs.")
+    return uris
 
 
 def _query(ranker: Ranker, playlist: Incomplete) -> Query:

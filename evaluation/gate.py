@@ -70,6 +70,7 @@ class Outcome:
             "bundle": self.candidate.bundle.digest,
             "incumbent": self.incumbent.bundle.digest if self.incumbent else None,
             "dataset": self.dataset.digest,
+            "foreign_dataset": self.foreign,
             "synthetic": self.synthetic,
             "seed": self.trial.seed,
             "playlists": len({question.playlist for question in self.questions}),
@@ -79,6 +80,11 @@ class Outcome:
             "metrics": {name: means(values, self.questions, (*SLICES, ALL)) for name, values in self.scores.items()},
             "comparisons": [comparison.to_json() for comparison in self.verdict.comparisons],
         }
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the candidate was trained on another dataset than the one that judges it."""
+        return bool(self.candidate.bundle.manifest.lineage.get("dataset") != self.dataset.digest)
 
     @property
     def synthetic(self) -> bool:

@@ -22,8 +22,11 @@ _HEADLINES = {
     "fail": "Fail: do not ship it",
     "inconclusive": "Inconclusive: not proven either way",
 }
-_SYNTHETIC = """<p class="synthetic"><strong>Synthetic data.</strong> These playlists were generated, not made by
+_SYNTHETIC = """<p class="notice"><strong>Synthetic data.</strong> These playlists were generated, not made by
 people: the figures show that the machinery works, not how good the model is on music.</p>"""
+
+_FOREIGN = """<p class="notice"><strong>Another dataset.</strong> The candidate was trained on other playlists
+than these come from, and somebody vouched that it has not seen these.</p>"""
 
 
 def render(outcome: Outcome) -> bytes:
@@ -35,7 +38,7 @@ def render(outcome: Outcome) -> bytes:
         colour=plots.VERDICT_COLOURS[word],
         headline=_HEADLINES[word],
         reason=escape(outcome.verdict.reason),
-        synthetic=_SYNTHETIC if outcome.synthetic else "",
+        notices=(_SYNTHETIC if outcome.synthetic else "") + (_FOREIGN if outcome.foreign else ""),
         playlists=len({question.playlist for question in outcome.questions}),
         slices=_slices_table(outcome),
         slices_plot=plots.slices_plot(_estimates(outcome)),

@@ -45,12 +45,12 @@ def read_slices(paths: Sequence[Path]) -> tuple[list[Playlist], dict[int, Track]
     left_out = 0
     for entry in _entries(paths):
         held = [track for track in entry.get("tracks") or [] if isinstance(track, dict)]
-        identified = [track for track in held if isinstance(track.get("track_uri"), str) and track["track_uri"]]
+        identified = [track for track in held if text_of(track, "track_uri")]
         left_out += len(held) - len(identified)
         for track in identified:
             tracks.setdefault(numbers.setdefault(track["track_uri"], len(numbers)), _track(track))
         order = tuple(dict.fromkeys(numbers[track["track_uri"]] for track in identified))
-        playlists.append(Playlist(len(playlists), _text(entry, "name"), order))
+        playlists.append(Playlist(len(playlists), text_of(entry, "name"), order))
     return playlists, tracks, left_out
 
 
@@ -74,11 +74,10 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _track(entry: dict[str, Any]) -> Track:
-    return Track(
-        entry["track_uri"], _text(entry, "track_name"), _text(entry, "artist_name"), _text(entry, "album_name")
-    )
+    return Track(*(text_of(entry, name) for name in ("track_uri", "track_name", "artist_name", "album_name")))
 
 
-def _text(entry: dict[str, Any], name: str) -> str:
+def text_of(entry: dict[str, Any], name: str) -> str:
+    """Return a text of a JSON object, "" where it has none; half characters (lone surrogates) become ``?``."""
     value = entry.get(name)
-    return value if isinstance(value, str) else ""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""

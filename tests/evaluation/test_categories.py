@@ -56,6 +56,15 @@ def test_a_hidden_track_that_the_catalogue_lacks_counts_as_missed(bundle: Path, 
     assert rows["title"]["r_precision"]["mean"] == 0.5
 
 
+def test_half_characters_are_read_as_question_marks(bundle: Path, tmp_path: Path) -> None:
+    """A title cut in the middle of an emoji is measured like any other."""
+    broken = [{"track_uri": f"elsewhere:{i}", "track_name": "x \udfff", "artist_name": "\ud83c"} for i in range(3)]
+    tracks = broken + [_entry(3 * i) for i in range(9)]
+    file = _slice(tmp_path / "s.json", [{"name": "cut \ud83c", "tracks": tracks}])
+    assert read_slices([file])[0][0].name == "cut ?"
+    assert measure(bundle, [file], ["title+5"]).rows[0].means["ndcg"].questions == 1
+
+
 def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
     """Repeated tracks of a playlist count once; the same URI is the same track in every file."""
     _slice(tmp_path / "b.json", [{"name": None, "tracks": [_entry(1), _entry(0), _entry(1)]}])

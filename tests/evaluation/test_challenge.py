@@ -9,6 +9,7 @@ import pytest
 
 from evaluation import challenge
 from segue.errors import InputError
+from segue.track import Track
 from tests.support.tiny_bundle import GENRES, tiny_tracks, write_tiny_bundle
 
 TEAM = challenge.Team("main", "Sixteen Tracks", "team@example.org")
@@ -98,6 +99,14 @@ def test_a_catalogue_that_is_too_small_is_said_and_nothing_is_written(bundle: Pa
     with pytest.raises(InputError, match=r"2000 tracks has only 499 left for playlist 6 .* needs 500"):
         challenge.submit(bundle, source, tmp_path / "s.csv", TEAM)
     assert [file.name for file in tmp_path.iterdir()] == ["challenge.json"]
+
+
+def test_a_uri_that_would_break_a_line_is_refused(tmp_path: Path) -> None:
+    """Tracks of other sources may have commas in their URIs; the format cannot hold them."""
+    tracks = [Track(f"by name:{i}, live", track.title) for i, track in enumerate(TRACKS[:600])]
+    path = write_tiny_bundle(tmp_path / "bundle", tmp_path / "work", tracks).path
+    with pytest.raises(InputError, match="'by name:1, live' cannot stand in a submission"):
+        challenge.submit(path, _write(tmp_path / "challenge.json", HARD[:1]), tmp_path / "s.csv", TEAM)
 
 
 def test_the_same_set_gives_the_same_bytes(bundle: Path, tmp_path: Path) -> None:

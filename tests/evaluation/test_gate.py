@@ -138,6 +138,7 @@ def test_the_page_says_it_all_without_the_network(world: World, tmp_path: Path) 
     assert '<span class="hit">' in page
     assert world.digest in page
     assert "Synthetic data" not in page
+    assert "trained on other playlists" not in page
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert not re.search(r"(src|href)=[\"']?(https?:)?//|@import|url\(\s*[\"']?http", page)
@@ -161,6 +162,8 @@ def test_a_bundle_is_not_judged_on_playlists_it_may_have_learned(
     assert _gate(world, tmp_path, world.stranger) == COULD_NOT_MEASURE
     assert "--foreign-dataset" in capsys.readouterr().err
     assert _gate(world, tmp_path, world.stranger, "--foreign-dataset") == PASS
+    assert _report(tmp_path)["foreign_dataset"] is True
+    assert "trained on other playlists" in (tmp_path / "report.html").read_text()
     assert _gate(world, tmp_path, world.good, "--split", "train") == COULD_NOT_MEASURE
     assert "what the candidate learned from" in capsys.readouterr().err
 
