@@ -78,7 +78,7 @@ def encode(queries: Sequence[Query], encoding: Encoding, tokenise: Tokenise) -> 
     Returns:
         ``seeds`` (B, S) catalogue ids, padded with -1; ``title_grams`` (B, G), padded with -1;
         ``prompt_tokens`` (B, T), padded with 0; ``unknown_tokens`` (B, U, L), padded with 0. S, G, T, U and L are
-        the largest of the batch; U and S can be 0, G and T are at least 1.
+        the largest of the batch; S can be 0, the others are at least 1.
     """
     seeds = [_last_first(query.seeds, encoding.seed_limit) for query in queries]
     grams = [title_grams(query.title, encoding.gram_buckets, encoding.gram_limit) for query in queries]
@@ -120,7 +120,7 @@ def _pad(rows: Sequence[Sequence[int] | NDArray[np.int64]], fill: int, least: in
 
 
 def _pad_twice(rows: Sequence[Sequence[Sequence[int]]]) -> NDArray[np.int64]:
-    count = max([0, *(len(row) for row in rows)])
+    count = max([1, *(len(row) for row in rows)])
     length = max([1, *(len(tokens) for row in rows for tokens in row)])
     padded = np.zeros((len(rows), count, length), np.int64)
     for i, row in enumerate(rows):

@@ -1,7 +1,7 @@
 """The command of the room: ``python -m train <verb> [name=value …]``.
 
-Settings are Hydra's: the defaults of a verb stand in ``train/conf/<verb>.yaml``, its types in the ``Config`` dataclass of
-the stage's module, and ``name=value`` on the command line overrides them.
+Settings are Hydra's: the defaults of a verb stand in ``train/conf/<verb>.yaml``, its types in the ``Config`` dataclass
+of the stage's module, and ``name=value`` on the command line overrides them.
 """
 
 import argparse
@@ -14,10 +14,9 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from segue.errors import InputError, SegueError
+from train.settings import typed
 
 STAGES = {
     "lightgcn": ("train.lightgcn_stage", "learn behaviour vectors of tracks on the playlist-track graph"),
@@ -44,24 +43,15 @@ def load_config(verb: str, overrides: Sequence[str]) -> Any:
     try:
         with initialize_config_dir(str(_CONF), version_base="1.3"):
             loaded = compose(verb, list(overrides))
-        typed = OmegaConf.merge(OmegaConf.structured(module.Config), loaded)
-        if missing := sorted(OmegaConf.missing_keys(typed)):
-            raise InputError(
-                f"python -m train {verb} needs a value for {missing[0]}: add {missing[0]}=… to the command."
-            )
-        return OmegaConf.to_object(typed)
-    except (HydraException, OmegaConfBaseException) as error:
+    except HydraException as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"The settings of python -m train {verb} are wrong: {reason}") from error
+        raise InputError(f"The settings of python -m train {verb} are wrong: {reason}.") from error
+    return typed(module.Config, loaded, f"python -m train {verb}")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m train",
-        description=__doc__,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m train", description=__doc__, epilog=_EXAMPLE, formatter_class=raw)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     for verb, (_, purpose) in STAGES.items():
         settings = (_CONF / f"{verb}.yaml").read_text() if (_CONF / f"{verb}.yaml").exists() else ""
@@ -69,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
             verb,
             help=purpose,
             description=f"{purpose}\n\nSettings and defaults (train/conf/{verb}.yaml):\n\n{settings}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=raw,
         )
         stage.add_argument("overrides", nargs="*", metavar="name=value", help="a setting to change")
     return parser

@@ -77,12 +77,17 @@ def epoch(playlists: Playlists, batch: int, rng: np.random.Generator, title_kept
             yield examples
 
 
-def validation(playlists: Playlists, counts: Sequence[int] = (0, 1, 5, 10, 25)) -> dict[int, list[Example]]:
-    """Return, by number of seeds, the examples that judge an epoch: the first tracks and the title."""
+def validation(
+    playlists: Playlists, counts: Sequence[int] = (0, 1, 5, 10, 25), most: int | None = None
+) -> dict[int, list[Example]]:
+    """Return, by number of seeds, the examples that judge an epoch: the first tracks and the title.
+
+    ``most`` bounds the playlists.
+    """
     return {
         count: [
             cut(playlists, row, np.arange(count), title=True)
-            for row, tracks in enumerate(playlists.tracks)
+            for row, tracks in enumerate(playlists.tracks[:most])
             if len(tracks) > count and (count or playlists.titles[row])
         ]
         for count in counts

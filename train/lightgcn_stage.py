@@ -39,16 +39,16 @@ def run(config: Config, clock: Callable[[], float] = time.monotonic) -> None:
     """Write ``tracks.npy``, ``playlists.npy`` (float32, a row each, zero without training) and ``metrics.json``."""
     seeded(config.seed, config.threads)
     dataset = Dataset.open(Path(config.dataset))
-    output, began = Path(config.output), clock()
+    output = Path(config.output)
     interactions = training_interactions(dataset)
-    trainer = Trainer(interactions, config, output.with_name(f"{output.name}.checkpoint"))
+    trainer = Trainer(interactions, config, output.with_name(f"{output.name}.checkpoint"), clock)
     with stage_run("lightgcn", config, dataset.digest) as track:
         continuations = Continuations.of(dataset)
         progress = trainer.fit(
             lambda _, items: continuations.evaluate(items), "ndcg", lambda epoch, values: track(values, step=epoch)
         )
         with whole_directory(output) as folder:
-            _write(folder, trainer, progress, clock() - began)
+            _write(folder, trainer, progress)
     trainer.checkpoint.unlink(missing_ok=True)
 
 
@@ -67,13 +67,18 @@ def training_interactions(dataset: Dataset) -> Interactions:
 
 
 @torch.no_grad()
-def _write(folder: Path, trainer: Trainer, progress: Progress, seconds: float) -> None:
+def _write(folder: Path, trainer: Trainer, progress: Progress) -> None:
     playlists, tracks = trainer.model()
     degree = trainer.interactions.matrix().sum(axis=0)
     np.save(folder / "tracks.npy", tracks.numpy() * (degree > 0)[:, None].astype(np.float32))
     has_edge = np.diff(trainer.interactions.starts) > 0
     np.save(folder / "playlists.npy", playlists.numpy() * has_edge[:, None].astype(np.float32))
-    report = {"best_epoch": progress.best_epoch, "ndcg": progress.best, "history": progress.history, "seconds": seconds}
+    report = {
+        "best_epoch": progress.best_epoch,
+        "ndcg": progress.best,
+        "history": progress.history,
+        "seconds": progress.seconds,
+    }
     (folder / "metrics.json").write_bytes(canonical_json(report))
 
 

@@ -7,11 +7,13 @@ whole. So a run that was killed at any moment and started again ends with the by
 import io
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
@@ -69,7 +71,8 @@ class Progress:
         best_epoch: The epoch with the best validation figure; 0 before the first.
         best: That figure.
         embedding: The parameters at that epoch.
-        history: Metrics by epoch, as far as measured, ``epoch`` among them.
+        history: Metrics by epoch, as far as measured, with ``epoch`` and ``seconds``.
+        seconds: Time spent on training, that of looking left out.
     """
 
     epoch: int = 0
@@ -77,10 +80,11 @@ class Progress:
     best: float = -math.inf
     embedding: Tensor = field(default_factory=lambda: torch.empty(0))
     history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
 
     def note(self, metrics: Metrics, deciding: str, embedding: Tensor) -> None:
         """Add the metrics of the epoch just done, and keep its embedding if it is the best yet."""
-        self.history.append({"epoch": self.epoch, **metrics})
+        self.history.append({"epoch": self.epoch, "seconds": self.seconds, **metrics})
         if metrics[deciding] > self.best:
             self.best, self.best_epoch, self.embedding = metrics[deciding], self.epoch, embedding.detach().clone()
 
@@ -88,20 +92,28 @@ class Progress:
 class Trainer:
     """One run of training; `fit` begins or resumes it."""
 
-    def __init__(self, interactions: Interactions, settings: TrainingSettings, checkpoint: Path) -> None:
+    def __init__(
+        self,
+        interactions: Interactions,
+        settings: TrainingSettings,
+        checkpoint: Path,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Build the model.
 
         Args:
             interactions: The edges to learn from.
             settings: How.
             checkpoint: File to resume from and to write to; removed by who no longer needs it.
+            clock: Seconds, to tell how long the training took.
 
         Raises:
             InputError: There are no interactions, or a setting makes no sense.
         """
         if not len(interactions):
             raise InputError("There is no interaction to learn from; LightGCN needs playlists or users with items.")
-        self.interactions, self.settings, self.checkpoint = interactions, settings.checked(), checkpoint
+        self.interactions, self.settings = interactions, settings.checked()
+        self.checkpoint, self.clock = checkpoint, clock
         torch.manual_seed(settings.seed)
         self.model = LightGCN(interactions, settings.dimension, settings.layers)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.rate)
@@ -117,33 +129,47 @@ class Trainer:
             deciding: The one of its metrics that chooses the epoch; higher is better.
             on_epoch: Told of the epoch and its metrics, the mean loss among them.
         """
-        self._resume()
-        with tqdm(total=self.settings.epochs, initial=self.progress.epoch, desc="lightgcn", unit="epoch") as bar:
-            while not self._done():
-                loss = self._train_epoch()
-                if self.progress.epoch % self.settings.evaluate_every == 0 or self._last():
-                    metrics = {**self._measure(evaluate), "loss": loss}
-                    self.progress.note(metrics, deciding, self.model.embedding)
-                    if on_epoch:
-                        on_epoch(self.progress.epoch, metrics)
-                    bar.set_postfix({deciding: f"{metrics[deciding]:.4f}", "loss": f"{loss:.3f}"})
-                    self._save()
-                bar.update()
+
+        def look(loss: float) -> None:
+            metrics = {**evaluate(*self.vectors()), "loss": loss}
+            self.progress.note(metrics, deciding, self.model.embedding)
+            if on_epoch:
+                on_epoch(self.progress.epoch, metrics)
+
+        self._run(self.settings.epochs, look)
         with torch.no_grad():
             self.model.embedding.copy_(self.progress.embedding)
         return self.progress
 
-    def _last(self) -> bool:
-        return self.progress.epoch >= self.settings.epochs
-
-    def _done(self) -> bool:
-        waited = (self.progress.epoch - self.progress.best_epoch) / self.settings.evaluate_every
-        impatient = bool(self.progress.history) and 0 < self.settings.patience <= waited
-        return self._last() or impatient
+    def fit_until(self, epoch: int) -> Progress:
+        """Train up to an epoch that was chosen before, on the schedule of the whole run, and look at nothing."""
+        self._run(epoch, lambda _: None)
+        return self.progress
 
     @torch.no_grad()
-    def _measure(self, evaluate: Evaluate) -> Metrics:
-        return evaluate(*self.model())
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the final vectors (users, D) and (items, D), as unit vectors where the loss is of cosines."""
+        users, items = self.model()
+        if self.settings.loss == "bpr":
+            return users, items
+        return F.normalize(users, dim=1), F.normalize(items, dim=1)
+
+    def _run(self, last: int, look: Callable[[float], None]) -> None:
+        self._resume()
+        with tqdm(total=last, initial=self.progress.epoch, desc="lightgcn", unit="epoch") as bar:
+            while self.progress.epoch < last and not self._impatient():
+                began = self.clock()
+                loss = self._train_epoch()
+                self.progress.seconds += self.clock() - began
+                if self.progress.epoch % self.settings.evaluate_every == 0 or self.progress.epoch == last:
+                    look(loss)
+                    self._save()
+                bar.set_postfix(best=f"{self.progress.best:.4f}", loss=f"{loss:.4f}")
+                bar.update()
+
+    def _impatient(self) -> bool:
+        waited = (self.progress.epoch - self.progress.best_epoch) / self.settings.evaluate_every
+        return bool(self.progress.history) and 0 < self.settings.patience <= waited
 
     def _train_epoch(self) -> float:
         """Pass over the data once and return the mean loss."""
@@ -181,7 +207,7 @@ class Trainer:
     def _softmax(self, batch: UserBatch, users: Tensor, items: Tensor) -> Tensor:
         return sampled_softmax(
             users[batch.users],
-            torch.nn.functional.embedding(batch.positives, items),
+            F.embedding(batch.positives, items),
             batch.rows,
             items[batch.candidates],
             batch.owned,

@@ -20,7 +20,7 @@ from train.examples import validation
 from train.inputs import catalogue_of, load_rows, playlists_of
 from train.llara_model import Llara, Ranker
 from train.projector import load_projector
-from train.ranker_training import Phase, PhaseSettings, Training, judge, parameters_of, train_phase
+from train.ranker_training import Phase, PhaseSettings, Training, calibrate, judge, parameters_of, train_phase
 from train.skeleton import PlaylistVector, TrackVectors
 from train.tracking import stage_run
 
@@ -59,7 +59,7 @@ def run(config: Config) -> None:
     dataset = Dataset.open(Path(config.dataset))
     loaded = load_encoder(config.encoder)
     model = build(config, dataset, loaded)
-    training = _training(config, dataset, loaded, model)
+    training = training_of(config, dataset, loaded, model)
     with stage_run("llara", config, dataset.digest) as track:
         history: list[dict[str, float | str]] = []
 
@@ -68,6 +68,7 @@ def run(config: Config) -> None:
             track({f"{phase}_{name}": value for name, value in figures.items()}, step=number)
             history.append({"phase": phase, "epoch": number, **figures})
 
+        calibrate(model, training)
         for phase in phases(config, model):
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name in phase.parameters)
@@ -116,12 +117,15 @@ def encoding_of(config: Config, loaded: LoadedEncoder) -> Encoding:
     return Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=config.gram_buckets)
 
 
-def _training(config: Config, dataset: Dataset, loaded: LoadedEncoder, model: Ranker) -> Training:
+def training_of(
+    config: Config, dataset: Dataset, loaded: LoadedEncoder, model: Ranker, judged: int | None = None
+) -> Training:
+    """Return what both phases share; ``judged`` bounds the validation playlists."""
     playlists = playlists_of(dataset, "train")
     counts = model.tracks.catalogue.count.numpy().astype(np.float64)
     return Training(
         playlists=playlists,
-        judged=validation(playlists_of(dataset, "validation")),
+        judged=validation(playlists_of(dataset, "validation"), most=judged),
         sampler=CandidateSampler(counts, len(playlists), config.negatives, config.negative_power),
         encoding=encoding_of(config, loaded),
         tokenise=tokeniser(loaded.tokenizer),

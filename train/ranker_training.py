@@ -22,6 +22,9 @@ from train.checkpoint import load_checkpoint, save_checkpoint
 from train.examples import Example, Playlists, epoch
 from train.llara_model import Ranker
 
+_WARM_UP = 0.1
+"""Share of the steps in which rates rise: Adam's first steps are all of full length and would tear a good start."""
+
 OnEpoch = Callable[[str, int, Mapping[str, float]], None]
 """Called after each epoch with the phase's name, the epoch and its figures."""
 
@@ -71,6 +74,11 @@ class Training:
     hidden_least: float
     seed: int
 
+    @property
+    def tracks(self) -> int:
+        """Number of tracks of the catalogue."""
+        return len(self.playlists.words)
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -99,6 +107,26 @@ def train_phase(model: Ranker, phase: Phase, training: Training, checkpoint: Pat
         figures = {"loss": loss, **{f"ndcg_{k}": value for k, value in judge(model, training).items()}}
         on_epoch(phase.name, number, figures)
         save_checkpoint(checkpoint, phase.parameters, optimisers, rng, number + 1)
+
+
+def calibrate(model: Ranker, training: Training, batches: int = 3) -> None:
+    """Scale the fold-in by the power of two that the training loss likes best.
+
+    Vectors made elsewhere fix the direction of a logit, not its size; far too sure a start costs more than it brings.
+    """
+    examples = [e for e, _ in zip(epoch(training.playlists, 256, _rng(training), 1.0), range(batches), strict=False)]
+    start = model.playlist.fold_in.detach().clone()
+    losses = {}
+    with torch.no_grad():
+        for power in range(-8, 3):
+            model.playlist.fold_in.copy_(start * 2.0**power)
+            rng = _rng(training)
+            losses[power] = sum(float(_loss(model, training, part, None, rng)) for part in examples)
+        model.playlist.fold_in.copy_(start * 2.0 ** min(losses, key=lambda power: losses[power]))
+
+
+def _rng(training: Training) -> np.random.Generator:
+    return np.random.default_rng([training.seed, 1])
 
 
 def _optimisers(phase: Phase) -> list[torch.optim.Optimizer]:
@@ -134,7 +162,7 @@ def _epoch(
     total = phase.settings.epochs * len(batches)
     for step, examples in enumerate(tqdm(batches, desc=f"{phase.name} {number + 1}/{phase.settings.epochs}")):
         progress = (number * len(batches) + step) / total
-        _set_rates(optimisers, 0.5 * (1 + np.cos(np.pi * progress)))
+        _set_rates(optimisers, min(1.0, progress / _WARM_UP) * 0.5 * (1 + np.cos(np.pi * progress)))
         shown = _curriculum(len(examples), progress, rng) if phase.curriculum else None
         loss = _loss(model, training, examples, shown, rng)
         for optimiser in optimisers:

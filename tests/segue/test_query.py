@@ -45,7 +45,7 @@ def test_an_empty_query_has_no_seeds_and_an_empty_prompt() -> None:
         "seeds": [[]],
         "title_grams": [[-1]],
         "prompt_tokens": [[1, 2]],
-        "unknown_tokens": [[]],
+        "unknown_tokens": [[[0]]],
     }
     assert arrays["unknown_tokens"].shape == (1, 0, 1)
 

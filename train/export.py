@@ -1,0 +1,156 @@
+"""Stage ``export``: one QInt8 ONNX bundle, held against torch and against its own float graph before it is sealed."""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from data_processing.dataset import Dataset
+from segue.bundle import CATALOGUE, MODEL, TOKENIZER, Bundle, write_bundle
+from segue.catalogue import write_catalogue
+from segue.errors import SegueError
+from segue.files import canonical_json, sha256_bytes
+from segue.metrics import ndcg
+from segue.query import encode
+from segue.track import Track
+from train.encoder import LoadedEncoder, load_encoder, seeded
+from train.examples import Example
+from train.graph import ServingGraph, export_float
+from train.llara import Config as RankerConfig
+from train.llara import build, encoding_of, training_of
+from train.llara_model import Ranker
+from train.quantise import quantise
+from train.ranker_training import Training, judge
+from train.settings import typed
+from train.tracking import code_commit, log_folder, stage_run
+
+_PER_CALL = 32
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the stage; ``train/conf/export.yaml`` explains each."""
+
+    dataset: str
+    llara: str
+    output: str
+    playlists: int
+    onnx_tolerance: float
+    int8_tolerance: float
+    threads: int
+
+
+def run(config: Config) -> None:
+    """Write the bundle to ``config.output``.
+
+    Raises:
+        SegueError: The ONNX graph or its QInt8 form ranks too differently from the model that was trained.
+    """
+    seeded(0, config.threads)
+    dataset = Dataset.open(Path(config.dataset))
+    settings = typed(
+        RankerConfig, json.loads((Path(config.llara) / "config.json").read_text()), "python -m train llara"
+    )
+    loaded = load_encoder(settings.encoder)
+    model = load_ranker(Path(config.llara), settings, dataset, loaded)
+    training = training_of(settings, dataset, loaded, model, config.playlists)
+    with stage_run("export", config, dataset.digest) as track, tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        float_model = export_float(ServingGraph(model, loaded.encoder), folder / "float.onnx")
+        onnx.save(quantise(float_model), str(folder / MODEL))
+        figures = compare(model, training, folder / "float.onnx", folder / MODEL)
+        track({f"{form}_ndcg_{k}": value for form, by_count in figures.items() for k, value in by_count.items()})
+        hold(figures["torch"], figures["onnx"], config.onnx_tolerance, "ONNX graph")
+        hold(figures["onnx"], figures["int8"], config.int8_tolerance, "QInt8 graph")
+        bundle = _seal(Path(config.output), folder, dataset, settings, loaded)
+        log_folder(bundle.path, "bundle")
+
+
+def load_ranker(folder: Path, settings: RankerConfig, dataset: Dataset, loaded: LoadedEncoder) -> Ranker:
+    """Return the ranker that stage ``llara`` wrote to ``folder``."""
+    model = build(settings, dataset, loaded)
+    missing, unexpected = model.load_state_dict(load_file(folder / "ranker.safetensors"), strict=False)
+    foreign = [name for name in missing if "word_embeddings" not in name] + list(unexpected)
+    if foreign:
+        raise SegueError(f"The weights in {folder} do not fit its config.json ({foreign[0]}); run stage llara again.")
+    return model.eval()
+
+
+def compare(model: Ranker, training: Training, float_path: Path, int8_path: Path) -> dict[str, dict[int, float]]:
+    """Return NDCG@500 on validation playlists by number of seeds, for torch, the float graph and the QInt8 graph."""
+    return {
+        "torch": judge(model, training),
+        "onnx": judge_graph(float_path, training),
+        "int8": judge_graph(int8_path, training),
+    }
+
+
+def judge_graph(path: Path, training: Training) -> dict[int, float]:
+    """Return NDCG@500 of an ONNX graph on the validation examples, by number of seeds."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return {
+        count: float(ndcg(_rank(session, training, examples), [set(e.targets.tolist()) for e in examples], 500).mean())
+        for count, examples in training.judged.items()
+        if examples
+    }
+
+
+def _rank(session: Any, training: Training, examples: Sequence[Example]) -> NDArray[np.int64]:
+    k = min(500, training.tracks)
+    parts = []
+    for start in range(0, len(examples), _PER_CALL):
+        queries = [example.query for example in examples[start : start + _PER_CALL]]
+        inputs: dict[str, NDArray[np.int64]] = encode(queries, training.encoding, training.tokenise)
+        parts.append(session.run(["ids"], {**inputs, "k": np.array([k])})[0])
+    return np.concatenate(parts)
+
+
+def hold(reference: Mapping[int, float], measured: Mapping[int, float], tolerance: float, name: str) -> None:
+    """Refuse an export whose mean NDCG is lower than its reference's by more than the share ``tolerance``.
+
+    Raises:
+        SegueError: It is.
+    """
+    before, after = np.mean(list(reference.values())), np.mean(list(measured.values()))
+    if not after >= before * (1 - tolerance):
+        raise SegueError(
+            f"The {name} reaches NDCG {after:.4f} where its source reaches {before:.4f}, more than {tolerance:.1%} less; "
+            "nothing was exported. Retrain, or report this with the settings of the run."
+        )
+
+
+def _seal(output: Path, folder: Path, dataset: Dataset, settings: RankerConfig, loaded: LoadedEncoder) -> Bundle:
+    names = dataset.tracks(["uri", "title", "artist", "album"]).to_pylist()
+    write_catalogue(folder / CATALOGUE, (Track(**name) for name in names))
+    loaded.tokenizer.save(str(folder / TOKENIZER))
+    run_identity = sha256_bytes(canonical_json({**asdict(settings), "dataset": dataset.digest}))[:16]
+    lineage = {"dataset": dataset.digest, "commit": code_commit(), "run": run_identity, "seed": settings.seed}
+    files = {name: folder / name for name in (MODEL, CATALOGUE, TOKENIZER)}
+    facts = {**_signature(folder / MODEL), "encoding": encoding_of(settings, loaded).to_json(), "tracks": len(names)}
+    return write_bundle(output, files, facts, lineage, dataset.synthetic)
+
+
+def _signature(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the names, shapes and types of the graph's inputs and outputs."""
+    graph = onnx.load(str(path), load_external_data=False).graph
+
+    def describe(value: onnx.ValueInfoProto) -> dict[str, Any]:
+        tensor = value.type.tensor_type
+        shape = [dim.dim_param or dim.dim_value for dim in tensor.shape.dim]
+        return {
+            "name": value.name,
+            "shape": shape,
+            "dtype": onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name,
+        }
+
+    return {"inputs": [describe(value) for value in graph.input], "outputs": [describe(v) for v in graph.output]}
