@@ -1,0 +1,196 @@
+"""The command of who runs Segue: ``segue <verb>``, which is ``python -m delivery <verb>``.
+
+A verb's work is imported only when it is asked for: MLflow alone takes seconds.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from segue.errors import SegueError
+
+if TYPE_CHECKING:
+    from delivery.promotion import Move
+    from delivery.settings import Settings
+
+    Verbs: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+
+ENVIRONMENTS = ("staging", "canary", "production")
+
+_PUBLISH = """example:
+  segue publish --bundle var/bundle --report var/report/report.json"""
+_PROMOTE = """examples:
+  segue promote --to staging
+  segue promote --to canary --weight 10
+  segue promote --to production"""
+_ROLLBACK = """example:
+  segue rollback --environment production --reason "continues jazz with metal" """
+_STATUS = """examples:
+  segue status
+  segue status --environment production --format json"""
+_SETTINGS = """Settings come from flags, else from the environment (SEGUE_WORKSPACE, SEGUE_STORE, SEGUE_S3_ENDPOINT,
+SEGUE_GITOPS, SEGUE_GITOPS_REMOTE, SEGUE_GIT_NAME, SEGUE_GIT_EMAIL, MLFLOW_TRACKING_URI); see docs/delivery.md."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; return its exit code: 0, or 1 with one sentence on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except SegueError as error:
+        print(f"segue {options.verb}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"segue {options.verb}: stopped; call it again to go on.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segue",
+        description="Carry a judged bundle from playlists to production, and back when it was a mistake.",
+        epilog=_SETTINGS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    for add in (_add_publish, _add_promote, _add_rollback, _add_status, _add_audit):
+        add(verbs)
+    return parser
+
+
+def _add(
+    verbs: "Verbs", name: str, purpose: str, example: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(
+        name,
+        help=purpose,
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
+        epilog=f"{example}\n\n{_SETTINGS}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("--workspace", type=Path, metavar="DIR", help="folder of what a run makes (default: var)")
+    verb.add_argument("--store", metavar="ADDRESS", help="folder or s3://bucket/prefix (default: WORKSPACE/store)")
+    verb.add_argument("--gitops", type=Path, metavar="DIR", help="Git repository of pins (default: WORKSPACE/gitops)")
+    verb.set_defaults(run=run)
+    return verb
+
+
+def _add_publish(verbs: "Verbs") -> None:
+    publish = _add(verbs, "publish", "put a judged bundle into the store and the registry", _PUBLISH, _publish)
+    publish.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="the bundle's folder")
+    publish.add_argument("--report", type=Path, required=True, metavar="FILE", help="the gate's report.json of it")
+
+
+def _add_promote(verbs: "Verbs") -> None:
+    promote = _add(verbs, "promote", "pin a bundle that passed in an environment by a Git commit", _PROMOTE, _promote)
+    promote.add_argument("--to", required=True, choices=ENVIRONMENTS, help="the environment")
+    which = promote.add_mutually_exclusive_group()
+    which.add_argument(
+        "--digest",
+        help="the bundle (default: the last published for staging, what stands in staging for canary, "
+        "what stands in canary for production)",
+    )
+    which.add_argument("--version", type=int, help="the same by its number in the registry")
+    promote.add_argument("--weight", type=int, metavar="N", help="the canary's share of requests in percent")
+    promote.add_argument(
+        "--release-quarantine", default="", metavar="REASON", help="promote a bundle that was rolled back, and say why"
+    )
+
+
+def _add_rollback(verbs: "Verbs") -> None:
+    purpose = "put an environment back to its last good bundle and quarantine what stands there"
+    rollback = _add(verbs, "rollback", purpose, _ROLLBACK, _rollback)
+    rollback.add_argument("--environment", required=True, choices=ENVIRONMENTS, help="the environment")
+    rollback.add_argument("--reason", default="", help="kept in the commit and in the quarantine")
+
+
+def _add_status(verbs: "Verbs") -> None:
+    status = _add(
+        verbs, "status", "print what stands in the environments, with the bundle's path here", _STATUS, _status
+    )
+    status.add_argument("--environment", choices=ENVIRONMENTS, help="only this one")
+    status.add_argument("--format", choices=["text", "json"], default="text", help="default: text")
+
+
+def _add_audit(verbs: "Verbs") -> None:
+    audit = _add(verbs, "audit", "print who changed the pins, when and why", "example:\n  segue audit", _audit)
+    audit.add_argument("--format", choices=["text", "json"], default="text", help="default: text")
+
+
+def _settings(options: argparse.Namespace) -> "Settings":
+    from delivery.settings import read_settings
+
+    return read_settings(workspace=options.workspace, store=options.store, gitops=options.gitops)
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from delivery.publication import publish
+    from delivery.road import open_road
+
+    done = publish(open_road(_settings(options)), options.bundle, options.report)
+    entry, how = done.version.entry, "published" if done.new else "was published already"
+    print(f"version {done.version.number}\n{entry.digest}")
+    print(f"{how} with the verdict {entry.verdict}: {done.report.content.reason}")
+    return 0
+
+
+def _promote(options: argparse.Namespace) -> int:
+    from delivery.promotion import Order, promote
+    from delivery.road import lay_out, open_road
+
+    road = open_road(_settings(options))
+    order = Order(options.to, options.digest, options.version, options.weight, options.release_quarantine)
+    lay_out(road.repository)
+    _tell(promote(road, order), "has")
+    return 0
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from delivery.promotion import roll_back
+    from delivery.road import open_road
+
+    _tell(roll_back(open_road(_settings(options)), options.environment, options.reason), "is back to")
+    return 0
+
+
+def _tell(move: "Move", verb: str) -> None:
+    verb = verb if move.changed else "has already"
+    print(f"{move.environment} {verb} version {move.pin.version} {move.pin.digest} (commit {move.commit[:10]})")
+    for note in move.notes:
+        print(note, file=sys.stderr)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from delivery.road import open_road
+    from delivery.status import standing
+
+    road = open_road(_settings(options))
+    wanted = [options.environment] if options.environment else ENVIRONMENTS
+    found = [standing(road, environment) for environment in wanted]
+    if options.format == "json":
+        rows = [one.to_json() for one in found]
+        print(json.dumps(rows[0] if options.environment else rows, indent=1))
+    else:
+        print("\n".join(one.to_text() for one in found))
+    return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from delivery.road import open_road
+    from delivery.status import audit
+
+    events = audit(open_road(_settings(options)))
+    if options.format == "json":
+        print(json.dumps([asdict(event) for event in events], indent=1, ensure_ascii=False))
+    elif events:
+        print("\n".join(event.to_text() for event in events))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

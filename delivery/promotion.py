@@ -1,0 +1,313 @@
+"""The rules of the road: what may be pinned where, and how a bad bundle goes back.
+
+staging takes any published bundle with a pass, canary only what stands in staging, production only what stands in
+canary. A bundle that was rolled back is quarantined until somebody releases it with a reason.
+"""
+
+from dataclasses import dataclass
+
+from delivery.digests import short
+from delivery.gitops import Change
+from delivery.pins import ENVIRONMENTS, QUARANTINE, Pin, Quarantined, pin_path
+from delivery.registry import Version
+from delivery.report import Report, check_pass
+from delivery.road import Road
+from segue.errors import InputError, PromotionError, SegueError
+
+CANARY_WEIGHT = 10
+_BEFORE = dict(zip(ENVIRONMENTS[1:], ENVIRONMENTS[:-1], strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What somebody asks to be promoted.
+
+    Attributes:
+        environment: Where to.
+        digest: Which bundle; None for the one that stands in the environment before, or was published last.
+        version: The same by its number in the registry.
+        weight: Share of requests in percent, of the canary; None for its default.
+        release: Why a quarantined bundle may be promoted again; "" leaves the quarantine closed.
+    """
+
+    environment: str
+    digest: str | None = None
+    version: int | None = None
+    weight: int | None = None
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What became of an environment.
+
+    Attributes:
+        environment: Which.
+        pin: What stands there now.
+        before: What stood there until then.
+        commit: The commit that stands now.
+        notes: Sentences for the person who asked.
+    """
+
+    environment: str
+    pin: Pin
+    before: Pin
+    commit: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether there was anything to do."""
+        return self.pin != self.before
+
+
+def promote(road: Road, order: Order) -> Move:
+    """Pin a bundle in an environment by one commit.
+
+    Called again after a crash it finishes what was begun, or says that all of it stands.
+
+    Raises:
+        PromotionError: A rule forbids it; nothing was changed.
+        BundleError: The bundle in the store does not verify; nothing was changed.
+    """
+    version = _wanted(road, order)
+    digest = version.entry.digest
+    report = _judged(road, version)
+    road.store.verify(digest)
+    pin = Pin(digest, version.number, report.digest, _weight(order))
+    before = Pin()
+
+    def decide(commit: str) -> Change | None:
+        nonlocal before
+        before = road.pin(commit, order.environment)
+        _check_way(road, commit, order, digest)
+        done = before == pin and not road.quarantine(commit).find(digest)
+        return None if done else _promotion(road, commit, order, pin, report)
+
+    commit = road.repository.change(decide)
+    notes = [*_stale(road, commit, order, report), *mirror(road, commit)]
+    return Move(order.environment, pin, before, commit, tuple(notes))
+
+
+def roll_back(road: Road, environment: str, reason: str = "") -> Move:
+    """Put an environment back to its last good bundle and quarantine what stands there, by one commit.
+
+    A call that was cut off after its commit is finished by the next one, which then goes no further back.
+
+    Raises:
+        PromotionError: Nothing is pinned, or nothing good stood there before; nothing was changed.
+    """
+    _check_environment(environment)
+    if finished := _finish(road, environment):
+        return finished
+    before = good = Pin()
+    notes: list[str] = []
+
+    def decide(commit: str) -> Change:
+        nonlocal before, good
+        before = road.pin(commit, environment)
+        if not before:
+            raise PromotionError(f"Nothing is pinned in {environment}, so nothing can be rolled back.")
+        good, report = _last_good(road, commit, environment, notes)
+        return _rollback(road, commit, environment, before, good, report, reason)
+
+    commit = road.repository.change(decide)
+    notes += [
+        f"{other} still pins the bundle that was rolled back; segue rollback --environment {other} takes it away."
+        for other in ENVIRONMENTS
+        if other != environment and road.pin(commit, other).digest == before.digest
+    ]
+    return Move(environment, good, before, commit, (*notes, *mirror(road, commit)))
+
+
+def mirror(road: Road, commit: str) -> list[str]:
+    """Let the registry's aliases say what the pins say; return a sentence if the registry cannot be asked.
+
+    The pins are the truth, so a registry that is away holds nobody up.
+    """
+    try:
+        for environment in ENVIRONMENTS:
+            pin = road.pin(commit, environment)
+            if pin and road.registry.marked(environment) != pin.version:
+                road.registry.mark(environment, pin.version)
+    except SegueError as error:
+        return [f"The pin is committed, and its alias in the registry is not set yet: {error}"]
+    return []
+
+
+def _check_environment(environment: str) -> None:
+    if environment not in ENVIRONMENTS:
+        raise InputError(f"There is no environment {environment!r}; there are {', '.join(ENVIRONMENTS)}.")
+
+
+def _wanted(road: Road, order: Order) -> Version:
+    """Return the version that an order means."""
+    _check_environment(order.environment)
+    if order.version is not None:
+        return _current(road, order.version)
+    digest = order.digest
+    if digest is None and order.environment in _BEFORE:
+        digest = _standing_before(road, order.environment)
+    found = road.registry.find(digest) if digest else road.registry.newest()
+    if found is None:
+        missing = f"the bundle {digest}" if digest else "any bundle"
+        raise PromotionError(f"The registry does not know {missing}; publish it with: segue publish --help")
+    return found
+
+
+def _current(road: Road, number: int) -> Version:
+    """Return a version by its number; one that was judged anew since then is not the word on its bundle any more."""
+    found = road.registry.get(number)
+    if found is None:
+        raise PromotionError(f"The registry has no version {number}; segue status and segue audit show those in use.")
+    newest = road.registry.find(found.entry.digest)
+    if newest is not None and newest.number != number:
+        raise PromotionError(
+            f"The bundle of version {number} was judged again, as version {newest.number} with the verdict "
+            f"{newest.entry.verdict}; promote that one."
+        )
+    return found
+
+
+def _standing_before(road: Road, environment: str) -> str:
+    previous = _BEFORE[environment]
+    pin = road.pin(road.repository.head(), previous)
+    if not pin:
+        raise PromotionError(f"Nothing is pinned in {previous}; {environment} takes only what stands there.")
+    return pin.digest
+
+
+def _judged(road: Road, version: Version) -> Report:
+    """Return the judgement of a version, which has to be a pass."""
+    entry = version.entry
+    if entry.verdict == "pass":
+        report = Report.parse(road.store.newest_report(entry.digest, entry.report), f"The report of {entry.digest}")
+    else:  # the sentence quotes the reason, whoever touched the copy beside the bundle
+        report = Report.parse(road.store.report(entry.digest, entry.report), f"The report of {entry.digest}")
+    check_pass(report, entry.digest)
+    return report
+
+
+def _weight(order: Order) -> int:
+    if order.weight is None:
+        return CANARY_WEIGHT if order.environment == "canary" else 100
+    if order.environment != "canary":
+        raise InputError(f"A weight is the canary's share of requests; {order.environment} has none to set.")
+    if not 0 <= order.weight <= 100:
+        raise InputError(f"The weight {order.weight} is not a share of requests from 0 to 100 percent.")
+    return order.weight
+
+
+def _check_way(road: Road, commit: str, order: Order, digest: str) -> None:
+    quarantined = road.quarantine(commit).find(digest)
+    if quarantined and not order.release.strip():
+        raise PromotionError(
+            f"The bundle {digest} was rolled back from {quarantined.environment} ({quarantined.reason}) and is "
+            'quarantined; to promote it all the same, say why: --release-quarantine "reason".'
+        )
+    if order.release.strip() and not quarantined and road.pin(commit, order.environment).digest != digest:
+        raise PromotionError(f"The bundle {digest} is not quarantined; promote it without --release-quarantine.")
+    previous = _BEFORE.get(order.environment)
+    standing = road.pin(commit, previous).digest if previous else digest
+    if standing != digest:
+        there = f"{standing} does" if standing else "nothing does"
+        raise PromotionError(
+            f"{order.environment} takes only what stands in {previous}, and {there}, not {digest}; "
+            f"promote it to {previous} first."
+        )
+
+
+def _promotion(road: Road, commit: str, order: Order, pin: Pin, report: Report) -> Change:
+    environment = order.environment
+    files = {pin_path(environment): pin.to_yaml(environment)}
+    trailers = _trailers("promote", environment, pin, report.content.verdict)
+    quarantine = road.quarantine(commit)
+    if quarantine.find(pin.digest):
+        files[QUARANTINE] = quarantine.without(pin.digest).to_yaml()
+        trailers["Segue-Release"] = order.release
+    share = f" at {pin.weight} %" if environment == "canary" else ""
+    subject = f"Promote version {pin.version} ({short(pin.digest)}) to {environment}{share}"
+    return Change(files, subject, report.content.reason, trailers)
+
+
+def _rollback(road: Road, commit: str, environment: str, bad: Pin, good: Pin, report: Report, reason: str) -> Change:
+    why = reason.strip() or "no reason given"
+    entry = Quarantined(bad.digest, environment, " ".join(why.split()))
+    files = {
+        pin_path(environment): good.to_yaml(environment),
+        QUARANTINE: road.quarantine(commit).with_entry(entry).to_yaml(),
+    }
+    trailers = _trailers("rollback", environment, good, report.content.verdict)
+    trailers |= {"Segue-Quarantined": bad.digest, "Segue-Reason": why}
+    subject = f"Roll {environment} back to version {good.version} ({short(good.digest)})"
+    return Change(files, subject, f"Version {bad.version} is quarantined: {why}", trailers)
+
+
+def _trailers(action: str, environment: str, pin: Pin, verdict: str) -> dict[str, str]:
+    return {
+        "Segue-Action": action,
+        "Segue-Environment": environment,
+        "Segue-Digest": pin.digest,
+        "Segue-Version": str(pin.version),
+        "Segue-Report": pin.report,
+        "Segue-Verdict": verdict,
+    }
+
+
+def _last_good(road: Road, commit: str, environment: str, notes: list[str]) -> tuple[Pin, Report]:
+    """Return the newest earlier pin whose bundle is not quarantined and still verifies, and how it was judged."""
+    notes.clear()
+    bad = {road.pin(commit, environment).digest, *(entry.digest for entry in road.quarantine(commit).entries)}
+    for earlier in road.repository.history(commit, pin_path(environment)):
+        pin = road.pin(earlier, environment)
+        if not pin or pin.digest in bad:
+            continue
+        bad.add(pin.digest)
+        try:
+            return pin, verified(road, pin)
+        except SegueError as error:
+            notes.append(f"Version {pin.version} was passed over: {error}")
+    passed_over = " ".join(notes)
+    raise PromotionError(
+        f"Nothing good stood in {environment} before, so it cannot be rolled back; promote a bundle that passes. "
+        f"{passed_over}".strip()
+    )
+
+
+def verified(road: Road, pin: Pin) -> Report:
+    """Return the passing judgement of a pinned bundle after reading every byte of both in the store.
+
+    Raises:
+        SegueError: Either is missing, was changed, or was no pass.
+    """
+    report = Report.parse(road.store.report(pin.digest, pin.report), f"The report of {pin.digest}")
+    check_pass(report, pin.digest)
+    road.store.verify(pin.digest)
+    return report
+
+
+def _finish(road: Road, environment: str) -> Move | None:
+    """Return what a rollback did that was cut off between its commit and the registry, after finishing it; or None."""
+    commit = road.repository.head()
+    last = road.repository.history(commit, pin_path(environment))[:1]
+    if not last or road.repository.describe(last[0]).get("Segue-Action") != "rollback":
+        return None
+    pin = road.pin(commit, environment)
+    try:
+        if road.registry.marked(environment) == pin.version:
+            return None
+        road.registry.mark(environment, pin.version)
+    except SegueError:
+        return None
+    note = f"This finished the rollback of {short(commit)}, which was cut off; call again to go further back."
+    return Move(environment, pin, pin, commit, (note,))
+
+
+def _stale(road: Road, commit: str, order: Order, report: Report) -> list[str]:
+    """Return a note if the bundle was judged against another incumbent than production has."""
+    judged = report.content.incumbent
+    standing = road.pin(commit, "production").digest
+    if order.environment == "production" or not standing or standing in (judged, report.content.bundle):
+        return []
+    against = short(judged) if judged else "no incumbent"
+    return [f"It was judged against {against}, and production has {short(standing)} now."]

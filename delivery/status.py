@@ -1,0 +1,161 @@
+"""What stands in the environments, with the bundle on this machine, and who put it there."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from delivery.digests import hex_of, short
+from delivery.pins import ENVIRONMENTS, QUARANTINE, Pin, pin_path
+from delivery.report import Report
+from delivery.road import Road
+from segue.bundle import REPORT, Bundle
+from segue.errors import BundleError, InputError, PromotionError
+from segue.files import write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands in one environment; all but its name empty while nothing does.
+
+    Attributes:
+        environment: Its name.
+        digest: The bundle's.
+        version: Of the registry.
+        verdict: Of the report that the pin names.
+        path: The verified bundle on this machine.
+        weight: Share of requests in percent.
+        commit: The commit that pinned it.
+        synthetic: Whether it learned from made-up playlists.
+    """
+
+    environment: str
+    digest: str = ""
+    version: int = 0
+    verdict: str = ""
+    path: str = ""
+    weight: int = 0
+    commit: str = ""
+    synthetic: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as ``segue status --format json`` prints it."""
+        return asdict(self)
+
+    def to_text(self) -> str:
+        """Return it in one line."""
+        if not self.digest:
+            return f"{self.environment:<10}  nothing is pinned"
+        made_up = "  synthetic" if self.synthetic else ""
+        return (
+            f"{self.environment:<10}  version {self.version:<3}  {short(self.digest)}  {self.verdict}  "
+            f"{self.weight:>3} %{made_up}  {self.path}"
+        )
+
+
+def standing(road: Road, environment: str) -> Standing:
+    """Return what stands in an environment, after fetching its bundle from the store where it is not here yet.
+
+    Raises:
+        InputError: There is no such environment.
+        SegueError: The pin, its report or its bundle cannot be trusted.
+    """
+    if environment not in ENVIRONMENTS:
+        raise InputError(f"There is no environment {environment!r}; there are {', '.join(ENVIRONMENTS)}.")
+    commit = road.repository.head() if road.repository.exists else ""
+    pin = road.pin(commit, environment)
+    if not pin:
+        return Standing(environment)
+    report = judgement(road, pin)
+    bundle = fetch(road, pin, report)
+    pinned = road.repository.history(commit, pin_path(environment))[0]
+    synthetic = bundle.manifest.synthetic or report.content.synthetic
+    return Standing(
+        environment, pin.digest, pin.version, report.content.verdict, str(bundle.path), pin.weight, pinned, synthetic
+    )
+
+
+def judgement(road: Road, pin: Pin) -> Report:
+    """Return the report that a pin names.
+
+    Raises:
+        PromotionError: It judges another bundle.
+    """
+    report = Report.parse(road.store.report(pin.digest, pin.report), f"The report of {pin.digest}")
+    if report.content.bundle != pin.digest:
+        raise PromotionError(
+            f"The pinned report {pin.report} judges {report.content.bundle}, not {pin.digest}; "
+            "mend the pin by a commit."
+        )
+    return report
+
+
+def fetch(road: Road, pin: Pin, report: Report) -> Bundle:
+    """Return a pinned bundle from this machine's cache, every byte verified, fetched where it is missing or damaged."""
+    place = road.cache / hex_of(pin.digest)
+    try:
+        bundle = Bundle.open(place, pin.digest)
+    except BundleError:
+        bundle = road.store.fetch(pin.digest, place)
+    _put_beside(bundle.file(REPORT), report)
+    return bundle
+
+
+def _put_beside(path: Path, report: Report) -> None:
+    if not path.is_file() or path.read_bytes() != report.data:
+        write_whole(path, report.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One commit of the pins, as its trailers tell it."""
+
+    commit: str
+    date: str
+    author: str
+    action: str
+    environment: str
+    digest: str
+    version: str
+    verdict: str
+    reason: str
+
+    def to_text(self) -> str:
+        """Return it in one line."""
+        what = f"version {self.version} ({short(self.digest)}) {self.verdict}" if self.digest else ""
+        parts = (
+            self.date,
+            self.commit[:10],
+            f"{self.action:<8}",
+            f"{self.environment:<10}",
+            what,
+            self.author,
+            self.reason,
+        )
+        return "  ".join(part for part in parts if part)
+
+
+def audit(road: Road) -> list[Event]:
+    """Return every change of pins and quarantine, newest first; one made by hand has the action ``by hand``."""
+    if not road.repository.exists:
+        return []
+    paths = [pin_path(environment) for environment in ENVIRONMENTS]
+    commits = road.repository.history(road.repository.head(), *paths, QUARANTINE)
+    return [_event(road, commit) for commit in commits]
+
+
+def _event(road: Road, commit: str) -> Event:
+    told = road.repository.describe(commit)
+    action = told.get("Segue-Action", "by hand")
+    reason = (
+        told.get("Segue-Reason") or told.get("Segue-Release") or ("" if "Segue-Action" in told else told["subject"])
+    )
+    return Event(
+        commit,
+        told["date"],
+        told["author"],
+        action,
+        told.get("Segue-Environment", ""),
+        told.get("Segue-Digest", ""),
+        told.get("Segue-Version", ""),
+        told.get("Segue-Verdict", ""),
+        reason,
+    )
