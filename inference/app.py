@@ -87,6 +87,7 @@ def create_app(service: Service) -> FastAPI:
         version="1",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name the host that the client claims to have asked
         lifespan=lifespan,
     )
     app.state.service = service
@@ -151,7 +152,7 @@ def _add_routes(app: FastAPI) -> None:
         """Give the metrics in Prometheus's text format."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(_PAGE / "index.html", headers={"Cache-Control": "no-cache"})
 

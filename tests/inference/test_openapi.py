@@ -12,7 +12,7 @@ from tests.support.running_service import Running
 def test_generated_requests_get_what_the_description_promises(service: Running, tmp_path: Path) -> None:
     """Valid requests are accepted, invalid ones refused, and no answer is undescribed or a server's error."""
     only = ["--include-path-regex", "^/(predict|tracks)$"]  # the others take no input
-    options = ["--checks", "all", "--max-examples", "60", "--seed", "7", "--no-color", *only]
+    options = ["--checks", "all", "--max-examples", "40", "--seed", "7", "--no-color", *only]
     run = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json", *options],
         cwd=tmp_path,

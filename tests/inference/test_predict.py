@@ -207,7 +207,14 @@ def test_json_goes_by_many_names(client: httpx.Client, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "method,path,status", [("GET", "/predict", 405), ("BREW", "/", 405), ("GET", "/wp-login", 404)]
+    "method,path,status",
+    [
+        ("GET", "/predict", 405),
+        ("BREW", "/", 405),
+        ("GET", "/wp-login", 404),
+        ("GET", "/model/", 404),
+        ("GET", "/page/%00", 404),
+    ],
 )
 def test_wrong_paths_and_methods_are_problems_too(client: httpx.Client, method: str, path: str, status: int) -> None:
     """Whatever is asked, the answer has the same form."""

@@ -1,0 +1,116 @@
+"""docs/serving.md is true: its examples are run, and its tables are held against the code."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import sync_playwright
+from prometheus_client.parser import text_string_to_metric_families
+
+from inference.settings import Settings, variable
+from tests.support.running_service import Running
+from tests.support.shoot_page import CHROMIUM, launch
+
+_PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+_ADDRESS = "http://127.0.0.1:8000"
+
+
+def examples(language: str) -> list[tuple[str, str]]:
+    """Return each block of a language with the block of output that follows it."""
+    return re.findall(rf"```{language}\n(.*?)```\n+```(?:json|text)\n(.*?)```", _PAGE, re.DOTALL)
+
+
+def shortened(value: Any) -> Any:
+    """Return an answer as the page shows it: three decimals of a score, no digits of a digest."""
+    if isinstance(value, dict):
+        return {name: shortened(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [shortened(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 3)
+    return "sha256:…" if isinstance(value, str) and value.startswith("sha256:") else value
+
+
+@pytest.mark.parametrize("command,answer", examples("sh"))
+def test_the_curl_examples_give_their_answers(client: httpx.Client, command: str, answer: str) -> None:
+    """Each curl command, understood as a shell would, is answered as the page says."""
+    program, _, url, *options = shlex.split(command)
+    assert program == "curl"
+    given = {flag: text for flag, text in pairwise(options) if flag.startswith("-")}
+    content_type = given.get("-H", "").removeprefix("Content-Type: ")
+    response = client.request(
+        "POST" if "-d" in given else "GET",
+        url.removeprefix(_ADDRESS),
+        content=given.get("-d"),
+        headers={"Content-Type": content_type},
+    )
+    assert shortened(response.json()) == json.loads(answer)
+
+
+def test_there_are_curl_examples() -> None:
+    """A search that finds no block would prove nothing."""
+    assert len(examples("sh")) == 3
+
+
+def test_the_python_example_prints_what_it_says(service: Running) -> None:
+    """It runs with the standard library alone."""
+    ((code, output),) = examples("python")
+    run = subprocess.run(
+        [sys.executable, "-I", "-c", code.replace(_ADDRESS, service.url)], capture_output=True, text=True, timeout=60
+    )
+    assert run.stderr == ""
+    assert run.stdout == output
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM.exists(), reason=f"There is no {CHROMIUM}; apt-get install chromium brings it.")
+def test_the_javascript_example_prints_what_it_says(service: Running) -> None:
+    """It runs in a browser."""
+    ((code, output),) = examples("js")
+    printed: list[str] = []
+    with sync_playwright() as playwright, launch(playwright) as browser:
+        page = browser.new_page()
+        page.goto(f"{service.url}/health")
+        page.on("console", lambda message: printed.append(message.text) if message.type == "log" else None)
+        page.evaluate(f"async () => {{ {code.replace(_ADDRESS, service.url)} }}")
+    assert printed == output.splitlines()
+
+
+def rows(heading: str) -> dict[str, str]:
+    """Return a table's rows under a heading, by the code word of their first column."""
+    section = _PAGE.split(f"\n### {heading}\n")[1].split("\n### ")[0]
+    return dict(re.findall(r"^\| `([^`]+)` \|(.*)$", section, re.MULTILINE))
+
+
+def test_every_setting_has_its_line() -> None:
+    """No more and no fewer settings than the service reads, each with its default."""
+    described = rows("Settings")
+    assert set(described) == {variable(name) for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, str | int | float):
+            assert f"`{field.default}`" in described[variable(name)], name
+
+
+def test_every_metric_has_its_line_with_its_labels(client: httpx.Client) -> None:
+    """No more and no fewer metrics than the service gives, and the labels that they have."""
+    client.get("/health")
+    given: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(client.get("/metrics").text):
+        name = "process_*" if family.name.startswith("process_") else family.name
+        counted = f"{name}_total" if family.type == "counter" and name != "process_*" else name
+        given.setdefault(counted, set()).update(label for s in family.samples for label in s.labels if label != "le")
+    described = {name: set(re.findall(r"`(\w+)`", row.split("|")[0])) for name, row in rows("Metrics").items()}
+    assert described == given | {"python_info": set()}
+
+
+def test_every_path_is_told(client: httpx.Client) -> None:
+    """What the service describes stands on the page, too."""
+    for path in client.get("/openapi.json").json()["paths"]:
+        assert re.search(rf"[ `0]{path}[`?\s]", _PAGE), path
