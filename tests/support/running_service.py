@@ -36,6 +36,17 @@ class Running:
         """Return its log, a JSON object a line; a line that is none fails."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
+    def line(self, request_id: str) -> dict[str, Any]:
+        """Return the log line of a request, which is written just after its answer."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            for text in self.log.read_text().splitlines(keepends=True):
+                if request_id in text and text.endswith("\n"):
+                    line: dict[str, Any] = json.loads(text)
+                    return line
+            time.sleep(0.02)
+        raise AssertionError(f"The log never spoke of the request {request_id}.")
+
     def status(self, path: str) -> int:
         """Return the status of a GET on a connection of its own, 0 where nothing listens any more."""
         try:
