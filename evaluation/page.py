@@ -66,13 +66,13 @@ def _slices_table(outcome: Outcome) -> str:
     by_model = _estimates(outcome)
     others = [model for model in by_model if model != CANDIDATE]
     found = {(one.against, one.slice): one for one in outcome.verdict.comparisons}
-    lines = [_row("th", ["shown", "playlists", *by_model, "gain"])]
+    lines = [_row("th", ["shown", *by_model, "gain", "playlists"])]
     for name in by_model[CANDIDATE]:
         figures = {model: by_slice[name].mean for model, by_slice in by_model.items()}
         best = max(figures.values())
         cells = [_mark(f"{value:.4f}", "best" if value == best else "") for value in figures.values()]
         rival = found[max(others, key=figures.__getitem__), name]
-        lines.append(_row("td", [_shown(name), str(rival.difference.playlists), *cells, _gain(rival)]))
+        lines.append(_row("td", [_shown(name), *cells, _gain(rival), str(rival.difference.playlists)]))
     return "\n".join(lines)
 
 
