@@ -47,7 +47,7 @@ def test_an_empty_query_has_no_seeds_and_an_empty_prompt() -> None:
         "prompt_tokens": [[1, 2]],
         "unknown_tokens": [[[0]]],
     }
-    assert arrays["unknown_tokens"].shape == (1, 0, 1)
+    assert arrays["unknown_tokens"].shape == (1, 1, 1)
 
 
 def test_a_prompt_spells_the_title_and_then_the_last_tracks_last_one_first() -> None:
