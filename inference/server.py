@@ -15,7 +15,7 @@ from inference.settings import Settings
 from segue.errors import InputError
 
 _LOG = logging.getLogger("segue.server")
-_GRACE_SECONDS = 20  # for requests under way; Kubernetes kills after thirty
+_GRACE_SECONDS = 15  # for requests under way; with the drain it ends before a container is killed (20 to 30 s)
 
 
 class _Server(uvicorn.Server):
