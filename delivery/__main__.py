@@ -5,12 +5,14 @@ A verb's work is imported only when it is asked for: MLflow alone takes seconds.
 
 import argparse
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from segue.errors import SegueError
+from segue.errors import InputError, SegueError
 
 if TYPE_CHECKING:
     from delivery.promotion import Move
@@ -31,6 +33,11 @@ _ROLLBACK = """example:
 _STATUS = """examples:
   segue status
   segue status --environment production --format json"""
+_RUN = """examples:
+  segue run
+  segue run --playlists my/playlists exports/*.csv --port 8080"""
+_SERVE = """example:
+  segue serve --environment staging --port 8001"""
 _SETTINGS = """Settings come from flags, else from the environment (SEGUE_WORKSPACE, SEGUE_STORE, SEGUE_S3_ENDPOINT,
 SEGUE_GITOPS, SEGUE_GITOPS_REMOTE, SEGUE_GIT_NAME, SEGUE_GIT_EMAIL, MLFLOW_TRACKING_URI); see docs/delivery.md."""
 
@@ -56,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    for add in (_add_publish, _add_promote, _add_rollback, _add_status, _add_audit):
+    for add in (_add_run, _add_serve, _add_stop, _add_publish, _add_promote, _add_rollback, _add_status, _add_audit):
         add(verbs)
     return parser
 
@@ -76,6 +83,37 @@ def _add(
     verb.add_argument("--gitops", type=Path, metavar="DIR", help="Git repository of pins (default: WORKSPACE/gitops)")
     verb.set_defaults(run=run)
     return verb
+
+
+def _add_run(verbs: "Verbs") -> None:
+    run = _add(verbs, "run", "go the whole road: playlists in, a judged bundle pinned and served out", _RUN, _run)
+    add = run.add_argument
+    add("--playlists", nargs="+", type=Path, default=[], metavar="PATH", help="yours (default: a generated sample)")
+    add("--port", type=_port, default=8000, help="where to serve, or the next free one (default: 8000)")
+    add("--no-serve", action="store_true", help="do not start the service")
+    add("--profile", default="auto", choices=["auto", "quick", "full"], help="how long to train (default: auto)")
+    add("--seed", type=int, default=0, help="of every stage; the same seed, the same bytes (default: 0)")
+    add("--sample-playlists", type=int, default=3000, metavar="N", help="size of the sample (default: 3000)")
+    add("--format", help="of the playlists (default: told from each file)")
+    add("--columns", metavar="FIELD=COLUMN,…", help="names of a table's columns, where they are not the usual ones")
+    add("--lyrics", type=Path, metavar="FILE", help="a table of lyrics to join")
+    add("--features", type=Path, metavar="FILE", help="a table of genres and audio features to join")
+
+
+def _add_serve(verbs: "Verbs") -> None:
+    serve = _add(verbs, "serve", "serve what stands in an environment, until a signal ends it", _SERVE, _serve)
+    serve.add_argument("--environment", choices=ENVIRONMENTS, default="production", help="default: production")
+    serve.add_argument("--port", type=_port, default=8000, help="where to listen (default: 8000)")
+
+
+def _add_stop(verbs: "Verbs") -> None:
+    _add(verbs, "stop", "stop the service that segue run or segue serve started", "example:\n  segue stop", _stop)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port from 1 to 65535")
+    return int(text)
 
 
 def _add_publish(verbs: "Verbs") -> None:
@@ -124,6 +162,73 @@ def _settings(options: argparse.Namespace) -> "Settings":
     from delivery.settings import read_settings
 
     return read_settings(workspace=options.workspace, store=options.store, gitops=options.gitops)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from delivery.run import run
+    from delivery.stages import Inputs
+    from delivery.summary import summary
+
+    inputs = Inputs(
+        playlists=tuple(_existing(path) for path in options.playlists),
+        seed=options.seed,
+        profile=options.profile,
+        sample=options.sample_playlists,
+        ingest=_ingest_options(options),
+    )
+    for sign in (signal.SIGTERM, signal.SIGHUP):  # the stages end as with Ctrl-C, not on their own behind our back
+        signal.signal(sign, signal.default_int_handler)
+    outcome = run(_settings(options), inputs, None if options.no_serve else options.port, _say)
+    print(f"\n{summary(outcome)}")
+    return outcome.exit_code
+
+
+def _ingest_options(options: argparse.Namespace) -> dict[str, str | Path]:
+    given = {"format": options.format, "columns": options.columns}
+    files = {"lyrics": options.lyrics, "features": options.features}
+    return {name: value for name, value in given.items() if value} | {
+        name: _existing(path) for name, path in files.items() if path
+    }
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise InputError(f"There is nothing at {path}; name a file or folder of playlists, lyrics or features.")
+    return path.absolute()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from delivery import service
+    from delivery.road import open_road
+    from delivery.run import check_passed
+    from delivery.status import standing
+
+    settings = _settings(options)
+    wanted = standing(open_road(settings), options.environment)
+    if not wanted.digest:
+        raise InputError(f"Nothing is pinned in {options.environment}; make run trains, judges and pins something.")
+    check_passed(wanted)
+    if running := service.find(settings.home):
+        raise InputError(f"A service runs already at {running.url}; stop it with: segue stop")
+    service.record(settings.home, os.getpid(), options.port, wanted)
+    command = service.command(options.port)
+    os.execve(command[0], command, {**os.environ, **service.environment_of(wanted)})  # noqa: S606 - our own command
+
+
+def _stop(options: argparse.Namespace) -> int:
+    from delivery import service
+
+    running = service.find(_settings(options).home)
+    if running is None:
+        print("No service runs that was started from this work folder.")
+        return 0
+    service.stop(running)
+    print(f"The service at {running.url} has ended.")
+    return 0
 
 
 def _publish(options: argparse.Namespace) -> int:

@@ -1,0 +1,200 @@
+"""The service on this machine: one process in the background, known by a small file in the work folder."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from delivery.code import ROOT
+from delivery.status import Standing
+from segue.errors import InputError, SegueError
+from segue.files import canonical_json, write_whole
+
+RECORD = "serve.json"
+LOG = "serve.log"
+_READY_SECONDS = 120
+_STOP_SECONDS = 30
+_PORTS = 50
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy stands between us and ourselves
+
+
+class ServiceError(SegueError):
+    """The service does not start, answer or stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that was started.
+
+    Attributes:
+        pid: Of its process, which leads a group of its own.
+        started: When it started, in the kernel's clock ticks: a pid alone may by now be somebody else's.
+        host: Where it listens.
+        port: The same.
+        digest: The bundle that it serves.
+        version: That bundle's version.
+    """
+
+    pid: int
+    started: int
+    host: str
+    port: int
+    digest: str
+    version: int
+
+    @property
+    def url(self) -> str:
+        """Where it is reached from this machine."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process still runs."""
+        return _started(self.pid) == self.started
+
+
+def environment_of(standing: Standing) -> dict[str, str]:
+    """Return the settings that make the service serve what stands in an environment, and nothing else."""
+    return {
+        "SEGUE_BUNDLE": standing.path,
+        "SEGUE_BUNDLE_DIGEST": standing.digest,
+        "SEGUE_BUNDLE_VERSION": str(standing.version),
+        "SEGUE_ENVIRONMENT": standing.environment,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    }
+
+
+def command(port: int) -> list[str]:
+    """Return the command of the service."""
+    return [sys.executable, "-m", "inference", "serve", "--port", str(port)]
+
+
+def find(home: Path) -> Service | None:
+    """Return the service that was started from a work folder, if it still runs."""
+    try:
+        service = Service(**json.loads((home / RECORD).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return service if service.alive else None
+
+
+def record(home: Path, pid: int, port: int, standing: Standing) -> Service:
+    """Note a service that was started, so that `find` finds it."""
+    service = Service(pid, _started(pid) or 0, _host(), port, standing.digest, standing.version)
+    write_whole(home / RECORD, canonical_json(asdict(service)))
+    return service
+
+
+def start(home: Path, standing: Standing, port: int) -> Service:
+    """Serve what stands in an environment in the background and wait until it is ready.
+
+    Raises:
+        ServiceError: It ended, or is not ready in time.
+    """
+    with (home / LOG).open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603
+            command(port), cwd=home, env={**os.environ, **environment_of(standing)}, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    service = record(home, process.pid, port, standing)
+    try:
+        _wait_ready(service, process, home / LOG)
+    except BaseException:
+        stop(service)
+        raise
+    return service
+
+
+def stop(service: Service) -> None:
+    """Ask a service to end, wait until it has, and make it end where it does not."""
+    for sign, seconds in ((signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, 5)):
+        try:
+            os.kill(service.pid, sign)
+        except ProcessLookupError:
+            return
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if not service.alive:
+                return
+            time.sleep(0.05)
+    raise ServiceError(f"The service (process {service.pid}) does not end; end it with kill -9 {service.pid}.")
+
+
+def free_port(wanted: int) -> int:
+    """Return ``wanted``, or the next port above it that nothing listens on.
+
+    Raises:
+        InputError: There is none near it.
+    """
+    if not 0 < wanted <= 65535:
+        raise InputError(f"The port {wanted} is not one from 1 to 65535.")
+    for port in range(wanted, min(wanted + _PORTS, 65536)):
+        with socket.socket(socket.AF_INET6 if ":" in _host() else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((_host(), port))
+                return port
+            except OSError:
+                continue
+    raise InputError(f"Nothing can listen on the ports {wanted} to {wanted + _PORTS - 1}; name another with --port.")
+
+
+def predict(service: Service, tracks: Sequence[str], k: int = 3) -> Mapping[str, Any]:
+    """Ask a service to continue the playlist of these URIs and return its answer.
+
+    Raises:
+        ServiceError: It does not answer, or answers with another bundle than it was started for.
+    """
+    body = json.dumps({"tracks": [{"track_uri": uri} for uri in tracks], "k": k}).encode()
+    request = urllib.request.Request(  # noqa: S310 - the URL is our own
+        f"{service.url}/predict", body, {"Content-Type": "application/json"}
+    )
+    try:
+        with _OPENER.open(request, timeout=30) as response:
+            answer: dict[str, Any] = json.load(response)
+    except (OSError, ValueError) as error:
+        raise ServiceError(f"The service at {service.url} does not answer POST /predict ({error}).") from error
+    if (served := answer.get("model", {}).get("digest")) != service.digest:
+        raise ServiceError(f"The service at {service.url} answers with {served}, not {service.digest} as pinned.")
+    return answer
+
+
+def _wait_ready(service: Service, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise ServiceError(f"The service ended at once: {_last_line(log)} All of it stands in {log}.")
+        try:
+            with _OPENER.open(f"{service.url}/ready", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise ServiceError(f"The service is not ready after {_READY_SECONDS} s; {log} may tell why.")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing."
+
+
+def _started(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot, or None where it does not run."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _host() -> str:
+    return os.environ.get("SEGUE_HOST") or "127.0.0.1"
