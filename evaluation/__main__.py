@@ -128,9 +128,10 @@ def _gate(options: argparse.Namespace) -> int:
         for name in ("report.json", "report.html"):
             (options.output / name).unlink(missing_ok=True)
         from evaluation import gate, report
+        from evaluation.outcome import Trial
         from evaluation.verdict import Margins
 
-        trial = gate.Trial(
+        trial = Trial(
             bundle=options.bundle, dataset=options.dataset, incumbent=options.incumbent, split=options.split,
             seed=options.seed, playlists=options.playlists, margins=Margins(options.margin, options.slice_margin),
             foreign_dataset=options.foreign_dataset,

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -34,6 +35,14 @@ class Popularity:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How iALS weighs: ``alpha``, what an observed pair counts against an unobserved one, and its ``penalty``."""
+
+    alpha: float = 100
+    penalty: float = 0.01
+
+
 class ImplicitALS:
     """Alternating least squares for implicit feedback (Hu, Koren and Volinsky 2008), folded in for unseen playlists.
 
@@ -48,19 +57,20 @@ class ImplicitALS:
         self,
         user_items: csr_matrix,
         seed: int,
+        setting: Setting = Setting(),
         factors: int = 128,
-        alpha: float = 100.0,
-        penalty: float = 0.01,
         iterations: int = 12,
+        label: str = "iALS",
     ) -> None:
-        """Fit to ``user_items`` (playlists, tracks), a matrix of ones."""
+        """Fit to ``user_items`` (playlists, tracks), a matrix of ones; ``label`` names it in progress bars."""
+        self._label = label
         self._popularity = Popularity(user_items)
         self._known = np.asarray(user_items.sum(axis=0)).ravel() > 0
-        with threadpool_limits(1, "blas"), tqdm(total=iterations, desc="fitting iALS", file=sys.stderr) as bar:
+        with threadpool_limits(1, "blas"), tqdm(total=iterations, desc=f"fitting {label}", file=sys.stderr) as bar:
             self._als = AlternatingLeastSquares(
                 factors=factors,
-                alpha=alpha,
-                regularization=penalty * _scale(user_items, alpha),
+                alpha=setting.alpha,
+                regularization=setting.penalty * _scale(user_items, setting.alpha),
                 iterations=iterations,
                 random_state=seed,
             )
@@ -70,7 +80,10 @@ class ImplicitALS:
         """See `evaluation.models.Model.rank`."""
         found = self._popularity.rank(questions, k)
         seeded = [i for i, question in enumerate(questions) if any(self._known[list(question.seeds)])]
-        with threadpool_limits(1, "blas"), tqdm(total=len(seeded), desc="ranking iALS", file=sys.stderr) as bar:
+        with (
+            threadpool_limits(1, "blas"),
+            tqdm(total=len(seeded), desc=f"ranking {self._label}", file=sys.stderr) as bar,
+        ):
             for start in range(0, len(seeded), _BATCH):
                 part = seeded[start : start + _BATCH]
                 found[part] = self._fold_in([questions[i] for i in part], k)

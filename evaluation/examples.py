@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.gate import CANDIDATE, Outcome
 from evaluation.models import BundleModel
+from evaluation.outcome import CANDIDATE, Outcome
 from evaluation.queries import SLICES, Question
 from segue.track import Track
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from evaluation import examples, plots
 from evaluation.examples import Example
-from evaluation.gate import CANDIDATE, Outcome
 from evaluation.measure import inside, means
+from evaluation.outcome import CANDIDATE, Outcome
 from evaluation.queries import ALL, SLICES
 from evaluation.statistics import Estimate, estimate
 from evaluation.verdict import Comparison

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from evaluation.gate import Outcome
+from evaluation.outcome import Outcome
 from evaluation.page import render
 from segue.files import canonical_json, write_whole
 

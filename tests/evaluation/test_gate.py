@@ -54,8 +54,9 @@ def _bundle(folder: Path, name: str, tracks: Sequence[Track], dataset: str) -> P
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("world")
-    playlists = genre_playlists(110, len(TRACKS), length=32)
-    digest = write_dataset(folder / "dataset", TRACKS, playlists, ["test"] * 100 + ["train"] * 10, synthetic=False)
+    playlists = genre_playlists(120, len(TRACKS), length=32)
+    splits = ["test"] * 100 + ["train"] * 10 + ["validation"] * 10
+    digest = write_dataset(folder / "dataset", TRACKS, playlists, splits, synthetic=False)
     shuffled = [TRACKS[i] for i in np.random.default_rng(0).permutation(len(TRACKS))]
     good = _bundle(folder, "good", TRACKS, digest)
     bad = _bundle(folder, "bad", shuffled, digest)
@@ -81,6 +82,7 @@ def test_a_better_bundle_passes_with_its_evidence(world: World, tmp_path: Path) 
     assert report["dataset"] == world.digest
     assert (report["schema_version"], report["seed"], report["k"], report["playlists"]) == (1, 0, 500, 100)
     assert report["synthetic"] is False
+    assert set(report["ials"]) == {"alpha", "penalty"}
     assert set(report["metrics"]) == {"candidate", "incumbent", "popularity", "ials"}
     for by_slice in report["metrics"].values():
         assert {name: row["n"] for name, row in by_slice.items()} == {
