@@ -60,18 +60,20 @@ class LightGCN(nn.Module):
 
     adjacency: Tensor
 
-    def __init__(self, interactions: Interactions, dimension: int, layers: int) -> None:
-        """Begin with Xavier-uniform vectors (as the paper does), drawn from torch's generator.
+    def __init__(self, interactions: Interactions, dimension: int, layers: int, seed: int) -> None:
+        """Begin with Xavier-uniform vectors, as the paper does.
 
         Args:
             interactions: The training edges; no others are ever passed along.
             dimension: D, the length of a vector.
             layers: L, how often vectors are passed along.
+            seed: Of the vectors to begin with.
         """
         super().__init__()
         self.sizes = (interactions.n_users, interactions.n_items)
         self.layers = layers
-        start = [nn.init.xavier_uniform_(torch.empty(n, dimension)) for n in self.sizes]
+        generator = torch.Generator().manual_seed(seed)
+        start = [nn.init.xavier_uniform_(torch.empty(n, dimension), generator=generator) for n in self.sizes]
         self.embedding = nn.Parameter(torch.cat(start))
         self.register_buffer("adjacency", normalised_adjacency(interactions), persistent=False)
 

@@ -114,8 +114,7 @@ class Trainer:
             raise InputError("There is no interaction to learn from; LightGCN needs playlists or users with items.")
         self.interactions, self.settings = interactions, settings.checked()
         self.checkpoint, self.clock = checkpoint, clock
-        torch.manual_seed(settings.seed)
-        self.model = LightGCN(interactions, settings.dimension, settings.layers)
+        self.model = LightGCN(interactions, settings.dimension, settings.layers, settings.seed)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.rate)
         self.progress = Progress()
 
@@ -164,7 +163,8 @@ class Trainer:
                 if self.progress.epoch % self.settings.evaluate_every == 0 or self.progress.epoch == last:
                     look(loss)
                     self._save()
-                bar.set_postfix(best=f"{self.progress.best:.4f}", loss=f"{loss:.4f}")
+                best = {"best": f"{self.progress.best:.4f}"} if self.progress.history else {}
+                bar.set_postfix(best, loss=f"{loss:.4f}")
                 bar.update()
 
     def _impatient(self) -> bool:

@@ -4,11 +4,10 @@ The test side is looked at once, at the end. What there is to choose (the epoch)
 training side; then the model learns all of the training side for as many epochs. Both halves resume after a kill.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ def _measure(
     config: Config, benchmark: Benchmark, output: Path, clock: Callable[[], float], epoch: int
 ) -> Mapping[str, Any]:
     """Learn the whole training side up to ``epoch`` and return the figures of the test side."""
-    trainer = Trainer(benchmark.train, replace(config, seed=config.seed), output / "learn.checkpoint", clock)
+    trainer = Trainer(benchmark.train, config, output / "learn.checkpoint", clock)
     progress = trainer.fit_until(epoch)
     users, items = trainer.vectors()
     figures = full_ranking(users, items, benchmark.train, benchmark.test, _K)
