@@ -20,8 +20,8 @@ class Backbone(Protocol):
     def embed(self, tokens: Tensor) -> Tensor:
         """Return (B, T, W) embeddings of word pieces (B, T)."""
 
-    def read(self, embeddings: Tensor, present: Tensor) -> Tensor:
-        """Return (B, W), what the model makes of the sequence (B, T, W) where ``present`` (B, T)."""
+    def read(self, embeddings: Tensor, present: Tensor, positions: Tensor) -> Tensor:
+        """Return (B, W), what the model makes of the sequence (B, T, W) where ``present`` (B, T), at ``positions`` (T,)."""
 
 
 class EncoderBackbone(nn.Module):
@@ -48,9 +48,11 @@ class EncoderBackbone(nn.Module):
         embeddings: Tensor = self.model.embeddings.word_embeddings(tokens)
         return embeddings
 
-    def read(self, embeddings: Tensor, present: Tensor) -> Tensor:
+    def read(self, embeddings: Tensor, present: Tensor, positions: Tensor) -> Tensor:
         """Return (B, W), the mean of the last hidden states where ``present``."""
-        hidden = self.model(inputs_embeds=embeddings, attention_mask=present.long()).last_hidden_state
+        hidden = self.model(
+            inputs_embeds=embeddings, attention_mask=present.long(), position_ids=positions.unsqueeze(0)
+        ).last_hidden_state
         weight = present.unsqueeze(-1).to(hidden.dtype)
         mean: Tensor = (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
         return mean

@@ -13,6 +13,8 @@ from train.projector_model import Projector
 from train.skeleton import bucket_of
 
 OPSET = 20
+SCANNED = "columns"
+"""The constant that holds every track's vector; its product is the scan of the catalogue."""
 INPUTS = ("seeds", "title_grams", "prompt_tokens", "unknown_tokens")
 
 
@@ -39,11 +41,12 @@ class ServingGraph(nn.Module):
         """Return (B, N) logits of every track; inputs as `segue.query.encode` makes them."""
         ids = nn.functional.pad(seeds, (0, 1), value=-1)  # (B, S + 1): never without a column
         known = nn.functional.embedding(ids.clamp(min=0), self.seed_table)
-        vectors = torch.cat([self._unknown(unknown_tokens), known], 1)  # (B, U + S + 1, D)
-        present = torch.cat([(unknown_tokens > 0).any(2), ids >= 0], 1)
-        playlist = self.playlist(vectors, present, title_grams)
+        unknown, told = self._unknown(unknown_tokens), (unknown_tokens > 0).any(2)
+        here = ids >= 0
+        present = torch.cat([here, told], 1)
+        playlist = self.playlist(torch.cat([known, unknown], 1), present, title_grams)
         if self.llara is not None:
-            playlist = playlist + self.llara(prompt_tokens, vectors, present)
+            playlist = playlist + self.llara(prompt_tokens, known, here, unknown, told)
         weight = self.popularity_weight[bucket_of(present.sum(1))].unsqueeze(1)
         logits: Tensor = playlist @ self.columns + weight * self.popularity + self.bias
         return logits

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from train.backbone import Backbone
 from train.skeleton import BUCKETS, PlaylistVector, TrackVectors, bucket_of
 
+BEHAVIOUR_POSITION = 100
+"""Where behaviour tokens stand, however long the prompt of words is: padding must not move them."""
+
 
 class Llara(nn.Module):
     """A hybrid prompt to a residual of the playlist's vector."""
@@ -30,20 +33,32 @@ class Llara(nn.Module):
         self.register_buffer("gate", torch.ones(len(BUCKETS)))
         self.gate: Tensor
 
-    def forward(self, prompt: Tensor, seeds: Tensor, present: Tensor) -> Tensor:
+    def forward(self, prompt: Tensor, known: Tensor, present: Tensor, unknown: Tensor, told: Tensor) -> Tensor:
         """Return (B, D).
+
+        Every token has a place of its own: padding of one kind must not move those of another.
 
         Args:
             prompt: (B, T) word pieces, padded with 0.
-            seeds: (B, S, D) behaviour vectors of the seeds, last one first.
+            known: (B, S, D) behaviour vectors of seeds, last one first; the first ``behaviour_limit`` are read.
             present: (B, S) false where a seed is missing or is withheld by the curriculum.
+            unknown: (B, U, D) vectors of tracks that the catalogue lacks; U can be 0.
+            told: (B, U) false where such a track is missing.
         """
-        bucket = bucket_of(present.sum(1))
-        seeds, present = seeds[:, : self.behaviour_limit], present[:, : self.behaviour_limit]
+        bucket = bucket_of(present.sum(1) + told.sum(1))
+        known, present = known[:, : self.behaviour_limit], present[:, : self.behaviour_limit]
+        vectors, shown = torch.cat([known, unknown], 1), torch.cat([present, told], 1)
         # Behaviour vectors have their own length; the language model expects that of its word embeddings.
-        behaviour = self.to_language(nn.functional.layer_norm(seeds, seeds.shape[-1:])) + self.modality
-        sequence = torch.cat([self.backbone.embed(prompt), behaviour], 1)  # (B, T + S, W)
-        hidden = self.backbone.read(sequence, torch.cat([prompt > 0, present], 1))
+        behaviour = self.to_language(nn.functional.layer_norm(vectors, vectors.shape[-1:])) + self.modality
+        sequence = torch.cat([self.backbone.embed(prompt), behaviour], 1)  # (B, T + S + U, W)
+        positions = torch.cat(
+            [
+                torch.arange(prompt.shape[1]),
+                BEHAVIOUR_POSITION + torch.arange(known.shape[1]),
+                BEHAVIOUR_POSITION + self.behaviour_limit + torch.arange(unknown.shape[1]),
+            ]
+        )
+        hidden = self.backbone.read(sequence, torch.cat([prompt > 0, shown], 1), positions)
         residual: Tensor = self.gate[bucket].unsqueeze(1) * self.to_behaviour(hidden)
         return residual
 
@@ -55,6 +70,8 @@ class Ranker(nn.Module):
         """Join the parts; without ``llara`` the skeleton ranks alone."""
         super().__init__()
         self.tracks, self.playlist, self.llara = tracks, playlist, llara
+        # The skeleton is trained first, and by itself: asking a silent language model would cost most of the time.
+        self.reads_language = True
         self.log_count = torch.log1p(tracks.catalogue.count)
         self.popularity = nn.Parameter(torch.zeros(len(BUCKETS)))
         with torch.no_grad():
@@ -73,9 +90,10 @@ class Ranker(nn.Module):
         present = ids >= 0
         seeds = self.tracks.seeds(ids.clamp(min=0), hidden)
         vector = self.playlist(seeds, present, inputs["title_grams"])
-        if self.llara is not None:
+        if self.llara is not None and self.reads_language:
             shown = present if behaviour is None else present & behaviour.unsqueeze(1)
-            vector = vector + self.llara(inputs["prompt_tokens"], seeds, shown)
+            nothing = seeds[:, :0]
+            vector = vector + self.llara(inputs["prompt_tokens"], seeds, shown, nothing, present[:, :0])
         weight = self.popularity[bucket_of(present.sum(1))].unsqueeze(1)
         return torch.cat([vector, weight], 1)
 

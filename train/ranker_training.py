@@ -98,6 +98,7 @@ def as_tensors(examples: Sequence[Example], training: Training) -> dict[str, Ten
 
 def train_phase(model: Ranker, phase: Phase, training: Training, checkpoint: Path, on_epoch: OnEpoch) -> None:
     """Train one phase in place, from its checkpoint where there is one."""
+    model.reads_language = phase.curriculum
     optimisers = _optimisers(phase)
     rng = np.random.default_rng([training.seed, len(phase.name)])
     torch.manual_seed(training.seed)
@@ -116,6 +117,7 @@ def calibrate(model: Ranker, training: Training, batches: int = 3) -> None:
     """
     examples = [e for e, _ in zip(epoch(training.playlists, 256, _rng(training), 1.0), range(batches), strict=False)]
     start = model.playlist.fold_in.detach().clone()
+    model.reads_language = False
     losses = {}
     with torch.no_grad():
         for power in range(-8, 3):
