@@ -100,6 +100,24 @@ def test_a_slice_that_got_worse_stops_a_candidate_that_is_better_on_the_whole() 
     assert _sliced(verdict)["all"] == "pass"
 
 
+def test_an_unsettled_slice_holds_a_candidate_up() -> None:
+    """Better on the whole, but one seed may have lost more than is allowed: not a pass, not a fail."""
+    questions = _questions(100)
+    candidate, rival = _simulate(questions, 0.1, seed=1)
+    candidate -= np.array([0.12 if question.slice == "1" else 0.0 for question in questions])
+    verdict = judge({"candidate": candidate, "ials": rival}, "candidate", questions, Margins())
+    assert _sliced(verdict)["all"] == "pass"
+    assert _sliced(verdict)["1"] == verdict.word == "inconclusive"
+    assert "on slice 1 " in verdict.reason
+
+
+def test_a_coincidence_of_few_playlists_is_no_proof_of_harm() -> None:
+    """Three playlists that happen to lose the same have no spread; that does not make them sure."""
+    questions = _questions(3)
+    lost = np.full(len(questions), 0.1)
+    assert judge({"candidate": lost, "ials": lost + 0.2}, "candidate", questions, Margins()).word == "inconclusive"
+
+
 def test_a_thin_slice_cannot_hold_a_good_candidate_up() -> None:
     """Seven playlists of 25 seeds settle nothing; the verdict says so and rests on the rest."""
     questions = _questions(200, ("title", "1", "5", "10")) + _questions(7, ("25",))
