@@ -21,6 +21,8 @@ INCUMBENT = "incumbent"
 LEVEL = 0.05
 LEAST_PLAYLISTS = 30
 """Below, a t interval of skewed differences misses more often than it says, so nothing is proven good."""
+LEAST_TO_FAIL = 10
+"""Below, nothing is proven bad either: a few playlists may agree by coincidence, and then look sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def compare(other: str, name: str, difference: Estimate, bar: float, comparisons
     low, high = difference.interval(LEVEL)
     _, surely_below = difference.interval(LEVEL / max(comparisons, 1))
     word: Word = "inconclusive"
-    if surely_below < bar and (difference.spread > 0 or difference.playlists >= LEAST_PLAYLISTS):
+    if surely_below < bar and difference.playlists >= LEAST_TO_FAIL:
         word = "fail"
     elif low > bar and difference.playlists >= LEAST_PLAYLISTS:
         word = "pass"
