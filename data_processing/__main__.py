@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_processing.dataset import Dataset
+from data_processing.dataset import SIDES, Dataset
 from data_processing.ingest import Options, ingest
 from data_processing.readers.table import FIELDS
 from data_processing.sources import FORMATS, find_sources
@@ -130,7 +130,10 @@ def _tell(dataset: Dataset) -> None:
     counts = dataset.counts
     mark = " (synthetic)" if dataset.synthetic else ""
     print(f"{dataset.digest}{mark}")
-    print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    print(", ".join(f"{counts[name]:,} {name}" for name in ("playlists", "tracks", "entries")))
+    print("split: " + ", ".join(f"{counts[side]:,} {side}" for side in SIDES))
+    if empty := [side for side in SIDES if counts[side] == 0]:
+        print(f"No playlist fell to {' or '.join(empty)}; with few playlists, raise the shares.", file=sys.stderr)
     print(f"report: {dataset.path / 'validation.html'}")
 
 

@@ -14,6 +14,7 @@ from segue.errors import InputError
 
 _CHUNK = 1 << 18
 _MOST_ELEMENT = 1 << 26
+_AFTER_A_VALUE = tuple(" \t\n\r,:]}")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -93,9 +94,11 @@ class JsonStream:
         while True:
             try:
                 value, end = self._scan(self._text, self._at)
-                if end < len(self._text) or self._ended:  # else a number might go on
+                if self._ended or self._text[end : end + 1] in _AFTER_A_VALUE:  # else a number might go on
                     self._at = end
                     return value
+                if len(self._text) - end > _CHUNK:
+                    raise self._broken("a comma is missing")
             except (json.JSONDecodeError, RecursionError) as error:
                 if self._ended or len(self._text) - self._at > _MOST_ELEMENT or isinstance(error, RecursionError):
                     raise self._broken(getattr(error, "msg", "nested too deep")) from error

@@ -1,0 +1,117 @@
+"""Draws sample playlists: what a playlist is about, and which tracks go into it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_processing.sample.world import World
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_FOCUS = (4.5, 8.0)
+_ERA, _MOOD = 7.0, 1.1
+_WANDER = (1.4, 7.0)
+_TYPICAL_FIRST = 0.2
+_WANDER_FAME = 0.5
+_FAVOURITE, _MOST_FAVOURITE = 0.0, 0.8
+_FAVOURITE_EVERY = 6.0
+_FAVOURITE_FAME = 0.8
+_MEDIAN_LENGTH, _SPREAD, _SHORTEST, _LONGEST = 49, 0.85, 5, 250  # those of the Million Playlist Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """What a playlist is about; its title speaks of some of it.
+
+    Attributes:
+        scenes: The scenes that it draws from, the main one first.
+        shares: How much of each, sums to 1.
+        focus: How strictly it keeps to them.
+        wander: Share of its tracks that have nothing to do with it.
+        year: The middle of its era, None for all times.
+        energy: What it is for, None for anything.
+        artists: The artists that it dwells on, the first most.
+        length: How many tracks.
+    """
+
+    scenes: tuple[int, ...]
+    shares: tuple[float, ...]
+    focus: float
+    wander: float
+    year: int | None
+    energy: float | None
+    artists: tuple[int, ...]
+    length: int
+
+
+def draw_theme(world: World, random: np.random.Generator) -> Theme:
+    """Return what one playlist is about."""
+    count = int(random.choice((1, 2, 3, 5), p=(0.42, 0.3, 0.18, 0.1)))
+    main = int(random.choice(len(world.scene_weight), p=world.scene_weight))
+    scenes = [main]
+    near = world.scene_weight * np.exp(4.0 * world.scene_vector @ world.scene_vector[main])
+    scenes += random.choice(len(near), count - 1, replace=False, p=near / near.sum()).tolist()
+    shares = np.sort(random.dirichlet(np.full(count, 1.5)))[::-1]
+    length = int(np.clip(round(_MEDIAN_LENGTH * random.lognormal(0, _SPREAD)), _SHORTEST, _LONGEST))
+    era = random.random() < 0.3
+    year = int(random.choice(world.track_year[world.artist_scene[world.track_artist] == main])) if era else None
+    energy = float(random.choice((-1.6, -0.8, 0.8, 1.6))) if random.random() < 0.3 else None
+    focus = float(random.uniform(*_FOCUS))
+    wander = float(random.beta(*_WANDER))
+    artists = _favourites(world, tuple(scenes), length, random)
+    return Theme(tuple(scenes), tuple(shares.tolist()), focus, wander, year, energy, artists, length)
+
+
+def _favourites(world: World, scenes: tuple[int, ...], length: int, random: np.random.Generator) -> tuple[int, ...]:
+    """Return some artists of the scenes, famous ones more often: about one for every six tracks."""
+    inside = np.flatnonzero(np.isin(world.artist_scene, scenes))
+    chance = np.exp(_FAVOURITE_FAME * world.artist_fame[inside])
+    count = min(len(inside), 1 + int(random.poisson(length / _FAVOURITE_EVERY)))
+    return tuple(random.choice(inside, count, replace=False, p=chance / chance.sum()).tolist())
+
+
+def draw_tracks(world: World, theme: Theme, random: np.random.Generator) -> Ints:
+    """Return the playlist's distinct tracks in order, shape (length,).
+
+    Tracks are drawn without replacement by their log-weights with Gumbel noise (Kool et al. 2019).
+    """
+    weights = log_weights(world, theme)
+    keys = weights + random.gumbel(size=len(weights))
+    chosen = np.argpartition(-keys, theme.length)[: theme.length]
+    chosen = chosen[np.argsort(-keys[chosen])]
+    typical = np.argsort(np.argsort((world.track_vector @ world.scene_vector[theme.scenes[0]])[chosen])) / len(chosen)
+    return _ordered(world, chosen, random.random(len(chosen)) - _TYPICAL_FIRST * typical, random)
+
+
+def log_weights(world: World, theme: Theme) -> Floats:
+    """Return how much each track is wanted, shape (tracks,)."""
+    centre = np.asarray(theme.shares)
+    near = np.exp(theme.focus * (world.track_vector @ world.scene_vector[list(theme.scenes)].T - 1)) @ centre
+    weights = world.track_fame + np.log(near)
+    if theme.year is not None:
+        weights = weights - 0.5 * ((world.track_year - theme.year) / _ERA) ** 2
+    if theme.energy is not None:
+        weights = weights - 0.5 * ((world.track_energy - theme.energy) / _MOOD) ** 2
+    favourite = np.zeros(len(world.artist_fame))
+    favourite[list(theme.artists)] = _FAVOURITE
+    favourite[theme.artists[0]] = _MOST_FAVOURITE
+    about = _softmax(weights + favourite[world.track_artist])
+    return np.asarray(
+        np.log((1 - theme.wander) * about + theme.wander * _softmax(_WANDER_FAME * world.track_fame)), np.float64
+    )
+
+
+def _softmax(weights: Floats) -> Floats:
+    raised = np.exp(weights - weights.max())
+    return np.asarray(raised / raised.sum(), np.float64)
+
+
+def _ordered(world: World, chosen: Ints, arrival: Floats, random: np.random.Generator) -> Ints:
+    """Return the tracks as people add them: some artists in a run, the rest by ``arrival``."""
+    artist = world.track_artist[chosen]
+    runs = random.random(len(world.artist_fame)) < 0.45
+    first = np.ones(len(world.artist_fame))
+    np.minimum.at(first, artist, arrival)
+    return chosen[np.argsort(np.where(runs[artist], first[artist], arrival), kind="stable")]
