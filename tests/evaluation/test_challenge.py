@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from evaluation import challenge
+from evaluation.__main__ import main
 from segue.errors import InputError
 from segue.track import Track
 from tests.support.tiny_bundle import GENRES, tiny_tracks, write_tiny_bundle
@@ -114,7 +115,21 @@ def test_the_same_set_gives_the_same_bytes(bundle: Path, tmp_path: Path) -> None
     source = _write(tmp_path / "challenge.json", HARD)
     for name in ("one.csv.gz", "two.csv.gz"):
         challenge.submit(bundle, source, tmp_path / name, TEAM)
-    assert (tmp_path / "one.csv.gz").read_bytes() == (tmp_path / "two.csv.gz").read_bytes()
+    data = (tmp_path / "one.csv.gz").read_bytes()
+    assert data == (tmp_path / "two.csv.gz").read_bytes()
+    assert data[3:8] == bytes(5)  # RFC 1952: no name among the flags, and no time
+
+
+def test_the_command_submits_and_verifies(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both verbs say what they did; a submission to another set ends with 1 and a sentence."""
+    source, output = _write(tmp_path / "challenge.json", HARD), tmp_path / "s.csv.gz"
+    asked = ["--challenge", str(source)]
+    assert main(["submission", "--bundle", str(bundle), *asked, "--output", str(output), "--team", "Us"]) == 0
+    assert main(["verify-submission", *asked, "--submission", str(output)]) == 0
+    assert "10 playlists, 500 tracks each" in capsys.readouterr().out
+    _write(source, [{"pid": 77}])
+    assert main(["verify-submission", *asked, "--submission", str(output)]) == 1
+    assert "which is no pid still to answer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
