@@ -61,7 +61,9 @@ def test_an_equal_candidate_passes_against_the_incumbent_with_enough_playlists()
     candidate, rival = _simulate(questions, 0.2, seed=0)
     scores = {"candidate": candidate, "incumbent": candidate.copy(), "ials": rival}
     assert judge(scores, "candidate", questions, Margins()).word == "pass"
-    assert _verdicts(gain=0.0, playlists=700, against="incumbent")["pass"] > 0.8 * ROUNDS
+    assert (
+        _verdicts(gain=0.0, playlists=700, against="incumbent")["pass"] > 0.75 * ROUNDS
+    )  # .85 by the normal approximation
 
 
 @pytest.mark.parametrize("playlists", [1, 2, 5, LEAST_PLAYLISTS - 1])
