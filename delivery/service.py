@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
@@ -101,14 +100,18 @@ def start(home: Path, standing: Standing, port: int) -> Service:
     Raises:
         ServiceError: It ended, or is not ready in time.
     """
-    with (home / LOG).open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603
-            command(port), cwd=home, env={**os.environ, **environment_of(standing)}, stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    service = record(home, process.pid, port, standing)
+    environment = {**os.environ, **environment_of(standing)}
+    log = str(home / LOG)
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    # Spawned, not a subprocess.Popen: it is meant to live on after this process, and Python warns where one does.
+    pid = os.posix_spawn(sys.executable, command(port), environment, file_actions=files, setsid=True)
+    service = record(home, pid, port, standing)
     try:
-        _wait_ready(service, process, home / LOG)
+        _wait_ready(service, home / LOG)
     except BaseException:
         stop(service)
         raise
@@ -169,10 +172,10 @@ def predict(service: Service, tracks: Sequence[str], k: int = 3) -> Mapping[str,
     return answer
 
 
-def _wait_ready(service: Service, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_ready(service: Service, log: Path) -> None:
     until = time.monotonic() + _READY_SECONDS
     while time.monotonic() < until:
-        if process.poll() is not None:
+        if not service.alive:
             raise ServiceError(f"The service ended at once: {_last_line(log)} All of it stands in {log}.")
         try:
             with _OPENER.open(f"{service.url}/ready", timeout=2):

@@ -9,6 +9,7 @@ from delivery.report import ALL, Report
 from delivery.run import Outcome
 
 _METRICS = ("ndcg", "recall@10", "mrr@10", "precision@10", "r_precision", "clicks")
+_COUNTS = ("playlists", "tracks", "entries", "train", "validation", "test")
 _MODELS = ("candidate", "incumbent", "popularity", "ials")
 
 
@@ -20,13 +21,11 @@ def summary(outcome: Outcome) -> str:
 
 
 def _dataset(manifest: Mapping[str, Any]) -> str:
-    counts = ", ".join(f"{count:,} {name}" for name, count in _flat(manifest["counts"]).items())
+    known = manifest["counts"]
+    order = [name for name in _COUNTS if name in known] + sorted(set(known) - set(_COUNTS))
+    counts = ", ".join(f"{known[name]:,} {name}" for name in order)
     made_up = " (synthetic: made-up playlists, so the figures say nothing about real ones)"
     return f"dataset     {counts}{made_up if manifest['synthetic'] else ''}"
-
-
-def _flat(counts: Mapping[str, Any]) -> dict[str, int]:
-    return {name: value for name, value in counts.items() if isinstance(value, int)}
 
 
 def _metrics(report: Report) -> str:
