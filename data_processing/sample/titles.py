@@ -64,8 +64,8 @@ def _words(world: World, theme: Theme, artists: list[str], random: np.random.Gen
     said = []
     if theme.energy is not None and random.random() < 0.8:
         said.append(_one(_ACTIVITIES[theme.energy], random))
-    if theme.shares[0] > 0.75 and random.random() < 0.07:
-        return [artists[theme.artists[0]]]
+    if theme.artist is not None and random.random() < 0.8:
+        return [artists[theme.artist]]
     if theme.year is not None and random.random() < 0.75:
         said.append(_era(theme.year, random))
     if random.random() < (0.85 if not said else 0.5):

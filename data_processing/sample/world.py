@@ -17,9 +17,10 @@ Ints = NDArray[np.int64]
 DIMENSIONS = 24
 SCENES_A_GENRE = 4
 _TRACKS_AN_ARTIST = 5.0
-_ARTIST_FAME, _TRACK_FAME = 0.9, 1.2
-_SCENE_NOISE, _ARTIST_NOISE, _TRACK_NOISE = 0.45, 0.3, 0.25
-_CROWDED = 1.0
+# Log-popularity falls evenly from the best known artist and track on: a head without one outlier, and a long tail.
+_ARTIST_FAME, _TRACK_FAME = 0.9, 0.9
+# How far scenes lie from their genre, artists from their scene and tracks from their artist, which is 1 long.
+_SCENE_NOISE, _ARTIST_NOISE, _TRACK_NOISE = 0.3, 0.2, 0.1
 _FIRST_YEAR, _LAST_YEAR = 1956, 2017
 
 
@@ -102,8 +103,7 @@ def _scenes(random: np.random.Generator) -> tuple[Ints, Floats, Floats]:
 
 def _artist_scenes(artists: int, weight: Floats, random: np.random.Generator) -> Ints:
     """Return each artist's scene: one each, the rest where people listen."""
-    weight = weight**_CROWDED
-    more = random.choice(len(weight), artists - len(weight), p=weight / weight.sum())
+    more = random.choice(len(weight), artists - len(weight), p=weight)
     return np.concatenate([np.arange(len(weight)), more])
 
 

@@ -53,7 +53,7 @@ def item_knn(train: Any, seeds: Any) -> Scores:
 
 def ials(train: Any, seeds: Any) -> Scores:
     model = AlternatingLeastSquares(
-        factors=64, alpha=20.0, regularization=100.0, iterations=8, random_state=0, num_threads=1
+        factors=48, alpha=10.0, regularization=50.0, iterations=10, random_state=0, num_threads=1
     )
     with threadpool_limits(1, "blas"):
         model.fit(train, show_progress=False)
@@ -78,7 +78,7 @@ def test_the_classics_rank_as_on_real_playlists(dataset: Dataset, lists: list[ND
     width = dataset.counts["tracks"]
     train = matrix([lists[i] for i in dataset.side("train")], width)
     popularity = np.asarray(train.sum(axis=0)).ravel()
-    for count, least_lift in ((1, 1.04), (5, 1.0), (10, 1.0)):
+    for count, least_lift in ((1, 1.08), (5, 1.0), (10, 1.0)):
         chosen = [lists[i] for i in dataset.side("test") if len(lists[i]) > count]
         seeds, held_out = [tracks[:count] for tracks in chosen], [tracks[count:] for tracks in chosen]
         shown = matrix(seeds, width)
@@ -120,7 +120,8 @@ def test_its_shape_is_that_of_real_playlists(dataset: Dataset, lists: list[NDArr
     assert 40 <= np.median(lengths) <= 58
     counts = np.sort(np.bincount(np.concatenate(lists)))[::-1]
     assert counts[0] < 0.1 * len(lists)
-    assert counts[: len(counts) // 10].sum() > 1.3 * counts[len(counts) // 2 :].sum()
+    assert counts[: len(counts) // 10].sum() > 2 * counts.sum() / 10
+    assert (counts <= 5).sum() > 0.05 * len(counts)
     titles = dataset.playlists()["name"].to_pylist()
     assert 0.005 < sum(title == "" for title in titles) / len(titles) < 0.05
     text = "".join([*titles, *dataset.tracks()["title"].to_pylist()])
