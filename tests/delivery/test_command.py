@@ -140,3 +140,12 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     settings = read_settings(workspace=Path("w"))
     assert settings.store_address == str(Path("w/store").absolute())
     assert (settings.tracking, settings.artifacts) == ("http://tracking", "")
+
+
+def test_the_docs_name_every_setting_and_every_verb() -> None:
+    """What can be set and called is written down."""
+    from delivery.settings import Settings, variable
+
+    docs = "".join((ROOT / "docs" / name).read_text() for name in ("delivery.md", "running.md"))
+    missing = [name for name in map(variable, Settings.model_fields) if f"`{name}`" not in docs]
+    assert missing + [verb for verb in VERBS if f"segue {verb}" not in docs] == []
