@@ -10,10 +10,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from segue.bundle import CATALOGUE, MODEL, TOKENIZER, Bundle
+from segue.bundle import CATALOGUE, MODEL, PROMPT_TOKENIZER, TOKENIZER, Bundle
 from segue.catalogue import Catalogue
 from segue.errors import BundleError, InputError
-from segue.query import Encoding, Query, encode
+from segue.query import Encoding, Query, Tokenise, encode
 
 Ids = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -39,7 +39,8 @@ class Ranker:
     bundle: Bundle
     catalogue: Catalogue
     encoding: Encoding
-    _tokenizer: Any
+    _tokenise: Tokenise
+    _tokenise_prompt: Tokenise | None
     _session: Any
 
     @classmethod
@@ -57,7 +58,8 @@ class Ranker:
         bundle = Bundle.open(path, digest)
         catalogue = Catalogue(bundle.file(CATALOGUE))
         encoding = _read_encoding(bundle, len(catalogue))
-        ranker = cls(bundle, catalogue, encoding, _load_tokenizer(bundle), _load_session(bundle, threads))
+        tokenise, own = _load_tokenizer(bundle, TOKENIZER), _load_prompt_tokenizer(bundle, encoding)
+        ranker = cls(bundle, catalogue, encoding, tokenise, own, _load_session(bundle, threads))
         ranker._warm_up()
         return ranker
 
@@ -113,12 +115,9 @@ class Ranker:
             scores[row, :count] = values[row][keep][:count]
 
     def _run(self, queries: Sequence[Query], k: int) -> tuple[Ids, Scores]:
-        inputs = encode(queries, self.encoding, self._tokenise)
+        inputs = encode(queries, self.encoding, self._tokenise, self._tokenise_prompt)
         found, values = self._session.run(_OUTPUTS, inputs | {"k": np.array([k], np.int64)})
         return found, values
-
-    def _tokenise(self, texts: Sequence[str]) -> list[list[int]]:
-        return [piece.ids for piece in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
     def _warm_up(self) -> None:
         """Run every branch of the graph once, so that a bundle that cannot answer never becomes ready."""
@@ -174,9 +173,10 @@ def _read_encoding(bundle: Bundle, tracks: int) -> Encoding:
     return encoding
 
 
-def _load_tokenizer(bundle: Bundle) -> Any:
+def _load_tokenizer(bundle: Bundle, name: str) -> Tokenise:
+    """Return a function from texts to the ids of their pieces, without special tokens."""
     try:
-        tokenizer = Tokenizer.from_file(str(bundle.file(TOKENIZER)))
+        tokenizer = Tokenizer.from_file(str(bundle.file(name)))
     except Exception as error:  # tokenizers raises bare Exceptions
         raise BundleError(
             f"The tokenizer of the bundle at {bundle.path} cannot be read ({_first_line(error)}); export it again."
@@ -184,7 +184,18 @@ def _load_tokenizer(bundle: Bundle) -> Any:
     # `segue.query.encode` cuts and pads; what the file says of both served its training.
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return tokenizer
+    return lambda texts: [piece.ids for piece in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+
+def _load_prompt_tokenizer(bundle: Bundle, encoding: Encoding) -> Tokenise | None:
+    """Return as `_load_tokenizer` for prompts, or None where the text encoder's tokenizer spells them too."""
+    listed = PROMPT_TOKENIZER in bundle.manifest.files
+    if listed != encoding.own_prompt:
+        raise BundleError(
+            f"The bundle at {bundle.path} has either {PROMPT_TOKENIZER} or the ids that frame prompts, and not both; "
+            "export it again."
+        )
+    return _load_tokenizer(bundle, PROMPT_TOKENIZER) if listed else None
 
 
 def _load_session(bundle: Bundle, threads: int | None) -> Any:

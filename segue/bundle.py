@@ -20,6 +20,8 @@ MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 CATALOGUE = "catalogue.sqlite"
 TOKENIZER = "tokenizer.json"
+PROMPT_TOKENIZER = "prompt_tokenizer.json"
+"""Optional: of a language model that spells the prompt in its own way."""
 REPORT = "report.json"
 _REQUIRED = (MODEL, CATALOGUE, TOKENIZER)
 

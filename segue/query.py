@@ -39,8 +39,8 @@ class Encoding:
     """Sizes of a graph's inputs; written to a bundle's manifest by training, read by serving.
 
     Attributes:
-        cls_id: Word-piece id that begins a prompt.
-        sep_id: Word-piece id that ends each part of a prompt.
+        cls_id: Word-piece id that begins a text.
+        sep_id: Word-piece id that ends a text, and each part of a prompt.
         gram_buckets: Hash buckets of title n-grams.
         gram_limit: Most n-grams of one title.
         title_pieces: Most word pieces of a title in the prompt.
@@ -48,6 +48,8 @@ class Encoding:
         prompt_tracks: Most tracks that the prompt spells out; the last ones of the playlist.
         seed_limit: Most known seeds that are read; the last ones of the playlist.
         unknown_limit: Most unknown tracks that are read; the last ones.
+        prompt_cls_id: As ``cls_id``, for a prompt that has a tokenizer of its own; None where it has not.
+        prompt_sep_id: As ``sep_id``, for such a prompt.
     """
 
     cls_id: int
@@ -59,10 +61,26 @@ class Encoding:
     prompt_tracks: int = 4
     seed_limit: int = 256
     unknown_limit: int = 16
+    prompt_cls_id: int | None = None
+    prompt_sep_id: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse one of the prompt's two ids without the other.
+
+        Raises:
+            ValueError: One is missing.
+        """
+        if (self.prompt_cls_id is None) != (self.prompt_sep_id is None):
+            raise ValueError("prompt_cls_id and prompt_sep_id go together")
+
+    @property
+    def own_prompt(self) -> bool:
+        """Whether prompts are spelled with a tokenizer of their own."""
+        return self.prompt_cls_id is not None
 
     def to_json(self) -> dict[str, int]:
-        """Return the sizes as a JSON object."""
-        return asdict(self)
+        """Return the sizes as a JSON object; what is None is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Encoding":
@@ -70,10 +88,18 @@ class Encoding:
         return cls(**{name: int(number) for name, number in value.items()})
 
 
-def encode(queries: Sequence[Query], encoding: Encoding, tokenise: Tokenise) -> dict[str, NDArray[np.int64]]:
+def encode(
+    queries: Sequence[Query], encoding: Encoding, tokenise: Tokenise, tokenise_prompt: Tokenise | None = None
+) -> dict[str, NDArray[np.int64]]:
     """Return the graph's inputs for a batch of B queries.
 
     Tracks stand last one first, so that a graph that reads only some of them reads the end of the playlist.
+
+    Args:
+        queries: The playlists.
+        encoding: Sizes of the inputs.
+        tokenise: Of the text encoder.
+        tokenise_prompt: Of a language model with a tokenizer of its own; ``encoding`` then has its ``prompt_`` ids.
 
     Returns:
         ``seeds`` (B, S) catalogue ids, padded with -1; ``title_grams`` (B, G), padded with -1;
@@ -84,10 +110,15 @@ def encode(queries: Sequence[Query], encoding: Encoding, tokenise: Tokenise) -> 
     grams = [title_grams(query.title, encoding.gram_buckets, encoding.gram_limit) for query in queries]
     unknown = [_last_first(query.unknown, encoding.unknown_limit) for query in queries]
     spelled = [_last_first(query.words + query.unknown, encoding.prompt_tracks) for query in queries]
-    pieces = _pieces([q.title for q in queries] + [t for ts in (*spelled, *unknown) for t in ts], tokenise)
+    read, named = [q.title for q in queries] + _flat(spelled), _flat(unknown)
+    if tokenise_prompt is None:
+        pieces = prompt_pieces = _pieces(read + named, tokenise)
+    else:
+        pieces, prompt_pieces = _pieces(named, tokenise), _pieces(read, tokenise_prompt)
+    begin, end = _prompt_frame(encoding)
     prompts = [
-        [encoding.cls_id, *pieces[query.title][: encoding.title_pieces], encoding.sep_id]
-        + [piece for text in texts for piece in (*pieces[text][: encoding.track_pieces], encoding.sep_id)]
+        [begin, *prompt_pieces[query.title][: encoding.title_pieces], end]
+        + [piece for text in texts for piece in (*prompt_pieces[text][: encoding.track_pieces], end)]
         for query, texts in zip(queries, spelled, strict=True)
     ]
     framed = [
@@ -100,6 +131,17 @@ def encode(queries: Sequence[Query], encoding: Encoding, tokenise: Tokenise) -> 
         "prompt_tokens": _pad(prompts, 0, 1),
         "unknown_tokens": _pad_twice(framed),
     }
+
+
+def _prompt_frame(encoding: Encoding) -> tuple[int, int]:
+    """Return the ids that begin a prompt and end its parts."""
+    if encoding.prompt_cls_id is None or encoding.prompt_sep_id is None:
+        return encoding.cls_id, encoding.sep_id
+    return encoding.prompt_cls_id, encoding.prompt_sep_id
+
+
+def _flat(rows: Sequence[Sequence[str]]) -> list[str]:
+    return [text for texts in rows for text in texts]
 
 
 def _last_first(items: tuple[_Item, ...], limit: int) -> tuple[_Item, ...]:

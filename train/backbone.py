@@ -1,27 +1,53 @@
 """Language models that read a hybrid prompt: words and behaviour tokens in one sequence.
 
 Two kinds stand behind one interface. ``encoder``: the first layers of a BERT-kind model, small enough to answer within
-a request on a CPU. ``causal``: a decoder with LoRA (Hu et al. 2022), loaded from a folder, an id or a GGUF file.
+a request on a CPU. ``causal`` (`train.causal`): a decoder with LoRA (Hu et al. 2022), loaded from a folder, an id or a
+GGUF file.
 """
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from train.encoder import LoadedEncoder
+from train.low_rank import MARK
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTokenizer:
+    """How a language model spells a prompt, where it is not as the text encoder does.
+
+    Attributes:
+        tokenizer: Its fast tokenizer, without truncation and padding.
+        begin_id: Id of the piece that begins a prompt; not 0, which is padding.
+        separator_id: Id of the piece that ends each part of a prompt; not 0.
+    """
+
+    tokenizer: Tokenizer
+    begin_id: int
+    separator_id: int
 
 
 class Backbone(Protocol):
-    """What LLaRA asks of a language model."""
+    """What LLaRA asks of a language model.
+
+    Attributes:
+        width: W, the size of its hidden states.
+    """
 
     width: int
+
+    @property
+    def prompt_tokenizer(self) -> PromptTokenizer | None:
+        """Its own tokenizer; None where it reads the text encoder's word pieces."""
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return (B, T, W) embeddings of word pieces (B, T)."""
 
     def read(self, embeddings: Tensor, present: Tensor, positions: Tensor) -> Tensor:
-        """Return (B, W), what the model makes of the sequence (B, T, W) where ``present`` (B, T), at ``positions`` (T,)."""
+        """Return (B, W), what the model makes of (B, T, W) where ``present`` (B, T), at ``positions`` (T,)."""
 
 
 class EncoderBackbone(nn.Module):
@@ -42,6 +68,7 @@ class EncoderBackbone(nn.Module):
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
         self.model, self.width = model, int(config.hidden_size)
+        self.prompt_tokenizer: PromptTokenizer | None = None
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return (B, T, W) embeddings of word pieces (B, T)."""
@@ -58,9 +85,6 @@ class EncoderBackbone(nn.Module):
         return mean
 
 
-@dataclass(frozen=True, slots=True)
-class BackboneSettings:
-    """Which language model LLaRA reads with."""
-
-    kind: str
-    layers: int
+def is_borrowed(name: str) -> bool:
+    """Return whether the parameter ``name`` of a ranker is a language model's own, kept where that model came from."""
+    return "word_embeddings" in name or (".backbone.base." in name and MARK not in name)

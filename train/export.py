@@ -14,19 +14,21 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from data_processing.dataset import Dataset
-from segue.bundle import CATALOGUE, MODEL, TOKENIZER, Bundle, write_bundle
+from segue.bundle import CATALOGUE, MODEL, PROMPT_TOKENIZER, TOKENIZER, Bundle, write_bundle
 from segue.catalogue import write_catalogue
 from segue.errors import SegueError
 from segue.files import canonical_json, sha256_bytes
 from segue.metrics import ndcg
 from segue.query import encode
 from segue.track import Track
+from train.backbone import is_borrowed
 from train.encoder import LoadedEncoder, load_encoder, seeded
 from train.examples import Example
 from train.graph import SCANNED, ServingGraph, export_float
 from train.llara import Config as RankerConfig
-from train.llara import build, encoding_of, training_of
+from train.llara import build, encoding_of, prompt_tokenizer_of, training_of
 from train.llara_model import Ranker
+from train.low_rank import merge_low_rank
 from train.quantise import quantise
 from train.ranker_training import Training, judge
 from train.settings import typed
@@ -70,7 +72,7 @@ def run(config: Config) -> None:
         track({f"{form}_ndcg_{k}": value for form, by_count in figures.items() for k, value in by_count.items()})
         hold(figures["torch"], figures["onnx"], config.onnx_tolerance, "ONNX graph")
         hold(figures["onnx"], figures["int8"], config.int8_tolerance, "QInt8 graph")
-        bundle = _seal(Path(config.output), folder, dataset, settings, loaded)
+        bundle = _seal(Path(config.output), folder, dataset, settings, loaded, model)
         log_folder(bundle.path, "bundle")
 
 
@@ -78,9 +80,10 @@ def load_ranker(folder: Path, settings: RankerConfig, dataset: Dataset, loaded: 
     """Return the ranker that stage ``llara`` wrote to ``folder``."""
     model = build(settings, dataset, loaded)
     missing, unexpected = model.load_state_dict(load_file(folder / "ranker.safetensors"), strict=False)
-    foreign = [name for name in missing if "word_embeddings" not in name] + list(unexpected)
+    foreign = [name for name in missing if not is_borrowed(name)] + list(unexpected)
     if foreign:
         raise SegueError(f"The weights in {folder} do not fit its config.json ({foreign[0]}); run stage llara again.")
+    merge_low_rank(model)
     return model.eval()
 
 
@@ -110,7 +113,9 @@ def _rank(session: Any, training: Training, examples: Sequence[Example]) -> NDAr
     parts = []
     for start in range(0, len(examples), _PER_CALL):
         queries = [example.query for example in examples[start : start + _PER_CALL]]
-        inputs: dict[str, NDArray[np.int64]] = encode(queries, training.encoding, training.tokenise)
+        inputs: dict[str, NDArray[np.int64]] = encode(
+            queries, training.encoding, training.tokenise, training.tokenise_prompt
+        )
         parts.append(session.run(["ids"], {**inputs, "k": np.array([k])})[0])
     return np.concatenate(parts)
 
@@ -124,19 +129,25 @@ def hold(reference: Mapping[int, float], measured: Mapping[int, float], toleranc
     before, after = np.mean(list(reference.values())), np.mean(list(measured.values()))
     if not after >= before * (1 - tolerance):
         raise SegueError(
-            f"The {name} reaches NDCG {after:.4f} where its source reaches {before:.4f}, more than {tolerance:.1%} less; "
+            f"The {name} reaches NDCG {after:.4f} where its source reaches {before:.4f}, over {tolerance:.1%} less; "
             "nothing was exported. Retrain, or report this with the settings of the run."
         )
 
 
-def _seal(output: Path, folder: Path, dataset: Dataset, settings: RankerConfig, loaded: LoadedEncoder) -> Bundle:
+def _seal(
+    output: Path, folder: Path, dataset: Dataset, settings: RankerConfig, loaded: LoadedEncoder, model: Ranker
+) -> Bundle:
     names = dataset.tracks(["uri", "title", "artist", "album"]).to_pylist()
     write_catalogue(folder / CATALOGUE, (Track(**name) for name in names))
     loaded.tokenizer.save(str(folder / TOKENIZER))
     run_identity = sha256_bytes(canonical_json({**asdict(settings), "dataset": dataset.digest}))[:16]
     lineage = {"dataset": dataset.digest, "commit": code_commit(), "run": run_identity, "seed": settings.seed}
     files = {name: folder / name for name in (MODEL, CATALOGUE, TOKENIZER)}
-    facts = {**_signature(folder / MODEL), "encoding": encoding_of(settings, loaded).to_json(), "tracks": len(names)}
+    if own := prompt_tokenizer_of(model):
+        own.tokenizer.save(str(folder / PROMPT_TOKENIZER))
+        files[PROMPT_TOKENIZER] = folder / PROMPT_TOKENIZER
+    encoding = encoding_of(settings, loaded, model).to_json()
+    facts = {**_signature(folder / MODEL), "encoding": encoding, "tracks": len(names)}
     return write_bundle(output, files, facts, lineage, dataset.synthetic)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from data_processing.dataset import Dataset
+from segue.errors import InputError
 from segue.files import canonical_json, sha256_bytes, whole_directory, write_whole
 from segue.query import Encoding
-from train.backbone import EncoderBackbone
+from train.backbone import Backbone, EncoderBackbone, PromptTokenizer, is_borrowed
 from train.candidates import CandidateSampler
+from train.causal import load_causal
 from train.encoder import LoadedEncoder, load_encoder, seeded, tokeniser
 from train.examples import validation
 from train.inputs import catalogue_of, load_rows, playlists_of
@@ -37,7 +39,10 @@ class Config:
     encoder: str
     projector_hidden: int
     mix_hidden: int
+    backbone: str
+    backbone_model: str
     backbone_layers: int
+    lora_rank: int
     behaviour_tokens: int
     gram_buckets: int
     negatives: int
@@ -96,8 +101,25 @@ def build(config: Config, dataset: Dataset, loaded: LoadedEncoder) -> Ranker:
     playlist = PlaylistVector(dimension, config.gram_buckets, config.mix_hidden, fold_in)
     if config.backbone_layers == 0:
         return Ranker(tracks, playlist, None)
-    backbone = EncoderBackbone(loaded, config.backbone_layers)
-    return Ranker(tracks, playlist, Llara(backbone, dimension, config.behaviour_tokens))
+    return Ranker(tracks, playlist, Llara(backbone_of(config, loaded), dimension, config.behaviour_tokens))
+
+
+def backbone_of(config: Config, loaded: LoadedEncoder) -> Backbone:
+    """Return LLaRA's language model.
+
+    Raises:
+        InputError: There is no such kind of backbone, or its model cannot be loaded.
+    """
+    if config.backbone == "encoder":
+        return EncoderBackbone(loaded, config.backbone_layers)
+    if config.backbone == "causal":
+        return load_causal(config.backbone_model, config.backbone_layers, config.lora_rank)
+    raise InputError(f"LLaRA has no backbone {config.backbone!r}; choose backbone=encoder or backbone=causal.")
+
+
+def prompt_tokenizer_of(model: Ranker) -> PromptTokenizer | None:
+    """Return the tokenizer that prompts are spelled with, where it is not the text encoder's."""
+    return None if model.llara is None else model.llara.backbone.prompt_tokenizer
 
 
 def ridge_fold_in(vectors: Tensor, count: Tensor, ridge: float) -> Tensor:
@@ -112,23 +134,26 @@ def ridge_fold_in(vectors: Tensor, count: Tensor, ridge: float) -> Tensor:
     return matrix * (2.0 / float((some @ matrix @ some.T).std()))
 
 
-def encoding_of(config: Config, loaded: LoadedEncoder) -> Encoding:
+def encoding_of(config: Config, loaded: LoadedEncoder, model: Ranker) -> Encoding:
     """Return the sizes of the graph's inputs."""
-    return Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=config.gram_buckets)
+    encoding = Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=config.gram_buckets)
+    own = prompt_tokenizer_of(model)
+    return encoding if own is None else replace(encoding, prompt_cls_id=own.begin_id, prompt_sep_id=own.separator_id)
 
 
 def training_of(
     config: Config, dataset: Dataset, loaded: LoadedEncoder, model: Ranker, judged: int | None = None
 ) -> Training:
     """Return what both phases share; ``judged`` bounds the validation playlists."""
-    playlists = playlists_of(dataset, "train")
+    playlists, own = playlists_of(dataset, "train"), prompt_tokenizer_of(model)
     counts = model.tracks.catalogue.count.numpy().astype(np.float64)
     return Training(
         playlists=playlists,
         judged=validation(playlists_of(dataset, "validation"), most=judged),
         sampler=CandidateSampler(counts, len(playlists), config.negatives, config.negative_power),
-        encoding=encoding_of(config, loaded),
+        encoding=encoding_of(config, loaded, model),
         tokenise=tokeniser(loaded.tokenizer),
+        tokenise_prompt=None if own is None else tokeniser(own.tokenizer),
         title_kept=config.title_kept,
         hidden=config.hidden,
         hidden_least=config.hidden_least,
@@ -156,8 +181,8 @@ def open_gates(model: Ranker, training: Training, choices: tuple[float, ...] = (
 
 
 def own_state(model: Ranker) -> dict[str, Tensor]:
-    """Return the weights to keep; the language model's word embeddings stay in the encoder they came from."""
-    return {name: tensor for name, tensor in model.state_dict().items() if "word_embeddings" not in name}
+    """Return the weights to keep; what a language model brought and nothing trained stays where it came from."""
+    return {name: tensor for name, tensor in model.state_dict().items() if not is_borrowed(name)}
 
 
 def _checkpoint(config: Config, dataset: Dataset, phase: Phase) -> Path:

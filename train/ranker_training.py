@@ -4,6 +4,7 @@ Both minimise the sampled softmax over the tracks that follow. In the second pha
 curriculum (Liao et al. 2023) moves from prompts of words alone to hybrid ones with behaviour tokens.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,7 @@ class Training:
         hidden: A track of c playlists is shown by its text alone with the chance ``hidden / (1 + c)``…
         hidden_least: …but at least with this one.
         seed: Of all randomness.
+        tokenise_prompt: As ``tokenise``, for the prompt of a language model with a tokenizer of its own.
     """
 
     playlists: Playlists
@@ -73,6 +75,7 @@ class Training:
     hidden: float
     hidden_least: float
     seed: int
+    tokenise_prompt: Tokenise | None = None
 
     @property
     def tracks(self) -> int:
@@ -92,7 +95,9 @@ class Phase:
 
 def as_tensors(examples: Sequence[Example], training: Training) -> dict[str, Tensor]:
     """Return the graph's inputs of a batch of examples."""
-    arrays = encode([example.query for example in examples], training.encoding, training.tokenise)
+    arrays = encode(
+        [example.query for example in examples], training.encoding, training.tokenise, training.tokenise_prompt
+    )
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
@@ -164,7 +169,7 @@ def _epoch(
     total = phase.settings.epochs * len(batches)
     for step, examples in enumerate(tqdm(batches, desc=f"{phase.name} {number + 1}/{phase.settings.epochs}")):
         progress = (number * len(batches) + step) / total
-        _set_rates(optimisers, min(1.0, progress / _WARM_UP) * 0.5 * (1 + np.cos(np.pi * progress)))
+        _set_rates(optimisers, min(1.0, progress / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress)))
         shown = _curriculum(len(examples), progress, rng) if phase.curriculum else None
         loss = _loss(model, training, examples, shown, rng)
         for optimiser in optimisers:
