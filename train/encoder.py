@@ -101,12 +101,12 @@ def load_encoder(name: str) -> LoadedEncoder:
             f"The text encoder {name or DEFAULT_PACKAGE!r} cannot be loaded ({error}); name a folder or a model id "
             "that holds safetensors weights and a tokenizer.json."
         ) from error
-    ids = [tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]", "[PAD]")]
-    if None in ids[:2] or ids[2] != 0:
+    cls_id, sep_id, pad_id = (tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]", "[PAD]"))
+    if cls_id is None or sep_id is None or pad_id != 0:
         raise InputError(f"The tokenizer of {folder} is not of the BERT kind: it needs [CLS], [SEP] and [PAD] as id 0.")
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return LoadedEncoder(TextEncoder(model, model.config.hidden_size).eval(), tokenizer, ids[0], ids[1])
+    return LoadedEncoder(TextEncoder(model, model.config.hidden_size).eval(), tokenizer, cls_id, sep_id)
 
 
 def _load_tokenizer(folder: str) -> Tokenizer:

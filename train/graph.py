@@ -7,6 +7,7 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
+from segue.errors import SegueError
 from train.encoder import TextEncoder
 from train.llara_model import Ranker
 from train.projector_model import Projector
@@ -20,6 +21,11 @@ INPUTS = ("seeds", "title_grams", "prompt_tokens", "unknown_tokens")
 
 class ServingGraph(nn.Module):
     """The ranker with its tracks' vectors worked out, and the text encoder for tracks that it lacks."""
+
+    seed_table: Tensor
+    columns: Tensor
+    popularity: Tensor
+    bias: Tensor
 
     def __init__(self, ranker: Ranker, encoder: TextEncoder) -> None:
         """Freeze the tracks of ``ranker``: a track without a training playlist gets its place by its text."""
@@ -88,7 +94,8 @@ def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
             verbose=False,
             external_data=False,
         )
-    assert program is not None
+    if program is None:
+        raise SegueError("torch exported no ONNX program; report this with the versions of torch and onnx.")
     model = with_top_k(program.model_proto)
     onnx.save(model, str(path))
     return model

@@ -93,9 +93,7 @@ def build(config: Config, dataset: Dataset, loaded: LoadedEncoder) -> Ranker:
     dimension = start.shape[1]
     projector = load_projector(Path(config.projector), loaded.encoder.width, dimension, config.projector_hidden)
     scale = config.start_rms / float(start[catalogue.count > 0].square().mean().sqrt())
-    with torch.no_grad():
-        projector.layers[-1].weight.mul_(scale)
-        projector.layers[-1].bias.mul_(scale)
+    projector.scale_output(scale)
     fold_in = ridge_fold_in(start * scale, catalogue.count, config.fold_in_ridge)
     tracks = TrackVectors(catalogue, start * scale, projector)
     playlist = PlaylistVector(dimension, config.gram_buckets, config.mix_hidden, fold_in)
@@ -172,7 +170,8 @@ def phases(config: Config, model: Ranker) -> list[Phase]:
 
 def open_gates(model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.5, 1.0)) -> None:
     """Set one gate for all numbers of seeds to the choice that ranks validation best: LLaRA adds or stays silent."""
-    assert model.llara is not None
+    if model.llara is None:
+        return
     mean = {}
     for choice in choices:
         model.llara.gate.fill_(choice)

@@ -81,7 +81,7 @@ def _fit(projector: Projector, catalogue: CatalogueTensors, vectors: Tensor, lea
         error = (projector(text) - vectors[ids]).square().mean(1) / scale**2
         loss = (error * weights[ids]).sum() / weights[ids].sum()
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         schedule.step()
 

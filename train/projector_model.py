@@ -1,5 +1,7 @@
 """The projector: an MLP from text vectors to the behaviour space, so that a track without a past has a place in it."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -18,8 +20,14 @@ class Projector(nn.Module):
     def forward(self, text: Tensor) -> Tensor:
         """Return behaviour vectors (…, D) of words and context side by side (…, 2H)."""
         # Unit vectors of width H have entries near H^-.5; the MLP wants them near 1.
-        projected: Tensor = self.layers(text * self.text**0.5)
+        projected: Tensor = self.layers(text * math.sqrt(self.text))
         return projected
+
+    def scale_output(self, factor: float) -> None:
+        """Multiply everything that the projector returns by ``factor``."""
+        with torch.no_grad():
+            for parameter in self.layers[-1].parameters():
+                parameter.mul_(factor)
 
     def words(self, words: Tensor) -> Tensor:
         """Return behaviour vectors (…, D) of words alone (…, H): all that a request can give."""

@@ -51,10 +51,12 @@ class TrackVectors(nn.Module):
         super().__init__()
         self.catalogue, self.projector = catalogue, projector
         tracks, dimension = start.shape
-        self.own = nn.Embedding.from_pretrained(start.clone(), freeze=False, sparse=True)
+        self.own = nn.Embedding(tracks, dimension, sparse=True)
         self.artist = nn.Embedding(catalogue.artists, dimension, sparse=True)
         self.album = nn.Embedding(catalogue.albums, dimension, sparse=True)
         self.bias = nn.Embedding(tracks, 1, sparse=True)
+        with torch.no_grad():
+            self.own.weight.copy_(start)
         for table in (self.artist, self.album, self.bias):
             nn.init.zeros_(table.weight)
         # How much of its artist's and album's vector a track takes, as a seed and as a candidate.
@@ -100,9 +102,10 @@ class PlaylistVector(nn.Module):
         self.fold_in = nn.Parameter(fold_in.clone())
         self.scale = nn.Parameter(torch.ones(len(BUCKETS)))
         self.offset = nn.Parameter(torch.zeros(len(BUCKETS), dimension))
-        self.mix = nn.Sequential(nn.Linear(2 * dimension, hidden), nn.GELU(), nn.Linear(hidden, dimension))
-        for table in (self.grams.weight, self.mix[2].weight, self.mix[2].bias):
-            nn.init.zeros_(table)
+        self.mix = nn.Linear(2 * dimension, hidden)
+        self.mixed = nn.Linear(hidden, dimension)
+        for weight in (self.grams.weight, self.mixed.weight, self.mixed.bias):
+            nn.init.zeros_(weight)
 
     def forward(self, seeds: Tensor, present: Tensor, title_grams: Tensor) -> Tensor:
         """Return (B, D).
@@ -115,15 +118,16 @@ class PlaylistVector(nn.Module):
         bucket = bucket_of(present.sum(1))
         attention = (seeds @ self.attention).masked_fill(~present, -1e9).softmax(1)
         pooled = ((attention * present).unsqueeze(-1) * seeds).sum(1)  # (B, D)
-        title = bag(self.grams.weight, title_grams, self.grams)
+        title = bag(self.grams, title_grams)
         folded = self.scale[bucket].unsqueeze(1) * (pooled @ self.fold_in)
-        vector: Tensor = folded + title + self.mix(torch.cat([folded, title], 1)) + self.offset[bucket]
+        mixed = self.mixed(nn.functional.gelu(self.mix(torch.cat([folded, title], 1))))
+        vector: Tensor = folded + title + mixed + self.offset[bucket]
         return vector
 
 
-def bag(table: Tensor, ids: Tensor, lookup: nn.Module | None = None) -> Tensor:
-    """Return (B, D) the sum of the rows of ``table`` at ``ids`` (B, G), padded with -1, over the root of their number."""
+def bag(table: nn.Embedding, ids: Tensor) -> Tensor:
+    """Return (B, D) the sum of a table's rows at ``ids`` (B, G), padded with -1, over the root of their number."""
     present = (ids >= 0).unsqueeze(-1)
-    rows = (lookup(ids.clamp(min=0)) if lookup is not None else table[ids.clamp(min=0)]) * present
+    rows = table(ids.clamp(min=0)) * present
     summed: Tensor = rows.sum(1) / present.sum(1).clamp(min=1).sqrt()
     return summed

@@ -41,7 +41,7 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Write ``words.npy`` and ``context.npy``, float16 (tracks, H), to ``config.output``; zero rows where no text is."""
+    """Write ``words.npy`` and ``context.npy``, float16 (tracks, H), to ``config.output``; no text, a zero row."""
     seeded(config.seed, config.threads)
     dataset = Dataset.open(Path(config.dataset))
     loaded = load_encoder(config.encoder)
@@ -138,8 +138,12 @@ class VectorCache:
     def get(self, keys: Iterable[bytes]) -> dict[bytes, NDArray[np.float16]]:
         """Return the vectors of those of ``keys`` that are kept."""
         wanted = set(keys)
+        return {key: vector for key, vector in self.everything() if key in wanted}
+
+    def everything(self) -> Iterator[tuple[bytes, NDArray[np.float16]]]:
+        """Yield every kept vector with its key."""
         rows = self._connection.execute("SELECT key, vector FROM vectors")
-        return {key: np.frombuffer(vector, np.float16) for key, vector in rows if key in wanted}
+        return ((key, np.frombuffer(vector, np.float16)) for key, vector in rows)
 
     def put(self, pairs: Sequence[tuple[bytes, NDArray[np.float16]]]) -> None:
         """Keep vectors by their keys."""

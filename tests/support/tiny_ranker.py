@@ -1,0 +1,49 @@
+"""A ranker over a catalogue of a few genres, built of the real parts at a small size."""
+
+import torch
+
+from segue.query import Encoding
+from tests.support.tiny_bert import WIDTH
+from train.backbone import EncoderBackbone
+from train.encoder import LoadedEncoder
+from train.llara_model import Llara, Ranker
+from train.projector_model import Projector
+from train.skeleton import CatalogueTensors, PlaylistVector, TrackVectors
+
+DIMENSION = 16
+GRAMS = 256
+
+
+def tiny_catalogue(tracks: int, seed: int = 0) -> CatalogueTensors:
+    """Return a catalogue of ``tracks`` with ten artists, twenty albums and random texts; the last tenth is cold."""
+    generator = torch.Generator().manual_seed(seed)
+    count = torch.randint(1, 40, (tracks,), generator=generator).float()
+    count[-tracks // 10 :] = 0
+    return CatalogueTensors(
+        artist=torch.randint(0, 10, (tracks,), generator=generator),
+        album=torch.randint(0, 20, (tracks,), generator=generator),
+        text=(torch.randn(tracks, 2 * WIDTH, generator=generator) / WIDTH**0.5).half(),
+        count=count,
+        artists=11,
+        albums=21,
+    )
+
+
+def tiny_ranker(loaded: LoadedEncoder, tracks: int = 600, loud: bool = True, seed: int = 0) -> Ranker:
+    """Return a ranker; ``loud`` gives every part a say, where a fresh one begins with most parts silent."""
+    torch.manual_seed(seed)
+    catalogue = tiny_catalogue(tracks, seed)
+    vectors = TrackVectors(catalogue, torch.randn(tracks, DIMENSION) * 0.3, Projector(WIDTH, DIMENSION, 64))
+    playlist = PlaylistVector(DIMENSION, GRAMS, 32, torch.eye(DIMENSION) * 3)
+    llara = Llara(EncoderBackbone(loaded, 1), DIMENSION, behaviour_limit=5)
+    if loud:
+        for weight in (playlist.grams.weight, playlist.mixed.weight, llara.to_behaviour.weight, playlist.offset):
+            torch.nn.init.normal_(weight, std=0.3)
+        for table in (vectors.artist, vectors.album, vectors.bias):
+            torch.nn.init.normal_(table.weight, std=0.1)
+    return Ranker(vectors, playlist, llara).eval()
+
+
+def tiny_encoding(loaded: LoadedEncoder) -> Encoding:
+    """Return the sizes of the tiny ranker's inputs."""
+    return Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=GRAMS)

@@ -1,0 +1,157 @@
+"""The exported graph: as torch ranks, batch as single, seeds never, and the same on a CPU without VNNI."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from segue.query import Encoding, Query, encode
+from tests.support.tiny_bert import tiny_encoder
+from tests.support.tiny_ranker import tiny_encoding, tiny_ranker
+from train.encoder import LoadedEncoder
+from train.graph import SCANNED, ServingGraph, export_float
+from train.quantise import SCAN_LIMIT, ZERO_POINT, quantise, quantise_rows
+
+TRACKS = 600
+QUERIES = [
+    Query(title="summer vibes"),
+    Query(seeds=(3,), words=("humble by kendrick",)),
+    Query(seeds=tuple(range(12)), title="rock", words=("one by a", "two by b")),
+    Query(unknown=("nobody knows by no one", "second by b")),
+    Query(),
+    Query(seeds=(5, 6), unknown=("zz by yy",), title="jazz 🎷"),
+]
+
+
+class Exported:
+    """A tiny ranker with its two graphs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.loaded: LoadedEncoder = tiny_encoder(folder / "bert")
+        self.encoding: Encoding = tiny_encoding(self.loaded)
+        self.graph = ServingGraph(tiny_ranker(self.loaded, TRACKS), self.loaded.encoder).eval()
+        self.float_path, self.int8_path = folder / "float.onnx", folder / "int8.onnx"
+        onnx.save(quantise(export_float(self.graph, self.float_path), {SCANNED}), str(self.int8_path))
+
+    def inputs(self, queries: list[Query]) -> dict[str, NDArray[np.int64]]:
+        """Return the graph's inputs but ``k``."""
+        return encode(queries, self.encoding, self.loaded.tokenise)
+
+    def torch_scores(self, queries: list[Query]) -> NDArray[np.float32]:
+        """Return torch's scores of every track, -inf for seeds."""
+        with torch.no_grad():
+            scores: NDArray[np.float32] = self.graph(
+                **{name: torch.from_numpy(array) for name, array in self.inputs(queries).items()}
+            ).numpy()
+        for row, query in enumerate(queries):
+            scores[row, list(query.seeds)] = -np.inf
+        return scores
+
+    def rank(self, path: Path, queries: list[Query], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return ids and scores of a graph."""
+        session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        ids, scores = session.run(None, {**self.inputs(queries), "k": np.array([k])})
+        return ids, scores
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return Exported(tmp_path_factory.mktemp("graph"))
+
+
+def test_the_float_graph_scores_as_torch_does(exported: Exported) -> None:
+    """Every query of the batch, cold and warm, gets torch's best scores to the sixth digit."""
+    _, scores = exported.rank(exported.float_path, QUERIES, 50)
+    assert np.allclose(scores, -np.sort(-exported.torch_scores(QUERIES), axis=1)[:, :50], atol=1e-5)
+
+
+def test_top_k_is_exact_and_without_seeds(exported: Exported) -> None:
+    """The integer graph's list is the sorted head of its own full ranking, each track once and no seed in it."""
+    full, full_scores = exported.rank(exported.int8_path, QUERIES, TRACKS)
+    head, _ = exported.rank(exported.int8_path, QUERIES, 20)
+    assert (full[:, :20] == head).all()
+    assert (full_scores[:, :-1] >= full_scores[:, 1:]).all()
+    for query, ids, scores in zip(QUERIES, full, full_scores, strict=True):
+        assert sorted(ids.tolist()) == list(range(TRACKS))
+        assert set(ids[~np.isfinite(scores)].tolist()) == set(query.seeds)
+
+
+def test_integers_rank_as_floats_do(exported: Exported) -> None:
+    """Rounding moves scores by far less than they differ."""
+    queries = [Query(seeds=(track, track + 1), title=f"mix {track}") for track in range(0, 500, 10)]
+    exact, scores = exported.rank(exported.float_path, queries, 20)
+    rounded, rounded_scores = exported.rank(exported.int8_path, queries, 20)
+    shared = [len(set(a) & set(b)) / 20 for a, b in zip(exact.tolist(), rounded.tolist(), strict=True)]
+    assert np.mean(shared) > 0.93
+    assert np.abs(scores - rounded_scores).max() < 0.1 * exported.torch_scores(queries[:1])[0, 2:].std()
+
+
+@pytest.mark.parametrize("graph", ["float_path", "int8_path"])
+def test_a_batch_gives_what_its_queries_give_one_by_one(exported: Exported, graph: str) -> None:
+    """Neither padding nor neighbours move an answer."""
+    path: Path = getattr(exported, graph)
+    ids, scores = exported.rank(path, QUERIES, 50)
+    for row, query in enumerate(QUERIES):
+        alone, alone_scores = exported.rank(path, [query], 50)
+        assert (ids[row] == alone[0]).mean() > 0.95
+        assert np.allclose(scores[row], alone_scores[0], atol=1e-4)
+
+
+def test_words_place_a_track_that_the_catalogue_lacks(exported: Exported) -> None:
+    """Two unknown tracks of different words are continued differently."""
+    ids, _ = exported.rank(exported.int8_path, [Query(unknown=("aaaa by bbbb",)), Query(unknown=("9876 by zzz",))], 20)
+    assert ids[0].tolist() != ids[1].tolist()
+
+
+def test_rounded_rows_are_within_half_a_step() -> None:
+    """Each row has its own scale, its largest number uses the whole range, and a row of zeros stays one."""
+    table = np.random.default_rng(0).normal(size=(50, 30)).astype(np.float32) * np.logspace(-3, 3, 50)[:, None]
+    table[7] = 0
+    rows, scales = quantise_rows(table.astype(np.float32), SCAN_LIMIT)
+    assert np.abs(rows).max() == SCAN_LIMIT
+    assert (np.abs(rows * scales - table) <= scales / 2 + 1e-9).all()
+    assert not rows[7].any()
+
+
+def test_products_fit_16_bits_in_pairs() -> None:
+    """The largest pair of products that a CPU without VNNI adds up stays below what 16 bits hold."""
+    assert 2 * 255 * SCAN_LIMIT < 2**15
+    assert ZERO_POINT + 127 <= 255
+
+
+_PROBE = """
+import json, sys
+import numpy as np, onnxruntime
+options = onnxruntime.SessionOptions(); options.intra_op_num_threads = 1
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+inputs = {name: array for name, array in np.load(sys.argv[2]).items()}
+ids, scores = session.run(None, inputs)
+json.dump({"ids": ids.tolist(), "scores": scores.tolist()}, open(sys.argv[3], "w"))
+"""
+
+
+def test_a_cpu_without_vnni_ranks_the_same(exported: Exported, tmp_path: Path) -> None:
+    """Under an emulated Haswell the bundle's graph returns the same tracks in the same places."""
+    qemu = shutil.which("qemu-x86_64")
+    if qemu is None:
+        pytest.skip("qemu-x86_64 is not installed (Debian's package qemu-user), so no older CPU could be emulated.")
+    queries = [*QUERIES, *(Query(seeds=(t,), title=f"mix {t}") for t in range(20))]
+    np.savez(tmp_path / "inputs.npz", **exported.inputs(queries), k=np.array([100]))
+    answers = {}
+    for cpu, prefix in (("here", []), ("haswell", [qemu, "-cpu", "Haswell"])):
+        answer = tmp_path / f"{cpu}.json"
+        paths = [str(exported.int8_path), str(tmp_path / "inputs.npz"), str(answer)]
+        subprocess.run([*prefix, sys.executable, "-c", _PROBE, *paths], check=True, capture_output=True, timeout=240)
+        answers[cpu] = json.loads(answer.read_text())
+    assert np.allclose(answers["here"]["scores"], answers["haswell"]["scores"], atol=1e-2)
+    same = np.array(answers["here"]["ids"]) == np.array(answers["haswell"]["ids"])
+    assert same.mean() > 0.99, f"Only {same.mean():.1%} of the places hold the same track."

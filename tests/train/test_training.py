@@ -1,0 +1,205 @@
+"""Examples, candidates and the two phases of the ranker's training."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from segue.errors import InputError
+from tests.support.tiny_bert import tiny_encoder
+from tests.support.tiny_ranker import tiny_encoding, tiny_ranker
+from train.candidates import CandidateSampler, sampled_softmax
+from train.encoder import LoadedEncoder
+from train.examples import Example, Playlists, cut, draw, epoch, validation
+from train.llara import own_state
+from train.llara_model import Ranker
+from train.ranker_training import (
+    Phase,
+    PhaseSettings,
+    Training,
+    as_tensors,
+    calibrate,
+    judge,
+    parameters_of,
+    train_phase,
+)
+
+TRACKS = 200
+SETTINGS = PhaseSettings(epochs=4, batch=16, table_rate=0.05, net_rate=0.005, scalar_rate=0.02)
+
+
+def genre_playlists(count: int, seed: int) -> Playlists:
+    """Return playlists of one genre each, titled by it: track ``t`` belongs to genre ``t % 4``."""
+    rng = np.random.default_rng(seed)
+    genres = rng.integers(0, 4, count)
+    pools = [np.arange(genre, TRACKS, 4) for genre in range(4)]
+    tracks = [rng.choice(pools[genre], 12, replace=False).astype(np.int64) for genre in genres]
+    titles = [("rock", "jazz", "folk", "polka")[genre] for genre in genres]
+    return Playlists(tracks, titles, [f"song {track} by x{track % 4}" for track in range(TRACKS)])
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedEncoder:
+    return tiny_encoder(tmp_path_factory.mktemp("bert"))
+
+
+def training_on(loaded: LoadedEncoder, model: Ranker) -> Training:
+    playlists = genre_playlists(160, seed=1)
+    counts = model.tracks.catalogue.count.numpy().astype(np.float64)
+    return Training(
+        playlists=playlists,
+        judged=validation(genre_playlists(40, seed=2), counts=(0, 1, 5)),
+        sampler=CandidateSampler(counts, len(playlists), negatives=100, power=0.5),
+        encoding=tiny_encoding(loaded),
+        tokenise=loaded.tokenise,
+        title_kept=0.5,
+        hidden=0.3,
+        hidden_least=0.02,
+        seed=0,
+    )
+
+
+def skeleton_phase(model: Ranker, epochs: int = 4) -> Phase:
+    parameters = parameters_of(model, ("tracks.", "playlist.", "popularity"))
+    return Phase("skeleton", replace(SETTINGS, epochs=epochs), parameters, curriculum=False)
+
+
+def llara_phase(model: Ranker) -> Phase:
+    return Phase(
+        "llara", replace(SETTINGS, epochs=20, net_rate=0.003), parameters_of(model, ("llara.",)), curriculum=True
+    )
+
+
+def silent(*_: object) -> None:
+    """Take an epoch's figures and say nothing."""
+
+
+def test_seeds_and_targets_of_an_example_are_the_playlist() -> None:
+    """Whatever is drawn, seeds and targets are disjoint, in order and together the whole playlist."""
+    playlists, rng = genre_playlists(50, seed=0), np.random.default_rng(0)
+    for row in range(50):
+        example = draw(playlists, row, rng, title_kept=0.5)
+        assert example is not None
+        whole = playlists.tracks[row].tolist()
+        assert sorted([*example.query.seeds, *example.targets.tolist()]) == sorted(whole)
+        assert [t for t in whole if t in example.query.seeds] == list(example.query.seeds)
+        assert example.query.seeds or example.query.title
+
+
+def test_a_playlist_that_leaves_nothing_to_go_by_is_not_drawn() -> None:
+    playlists = Playlists([np.array([3])], [""], ["x"] * 4)
+    assert draw(playlists, 0, np.random.default_rng(0), 1.0) is None
+
+
+def test_an_epoch_shows_every_playlist_once_and_depends_on_the_seed_alone() -> None:
+    playlists = genre_playlists(50, seed=0)
+
+    def shown(seed: int) -> list[Example]:
+        return [example for batch in epoch(playlists, 16, np.random.default_rng(seed), 0.5) for example in batch]
+
+    sizes = [len(example.query.seeds) + len(example.targets) for example in shown(0)]
+    assert sizes == [12] * 50
+    assert [e.query for e in shown(1)] == [e.query for e in shown(1)]
+    assert [e.query for e in shown(1)] != [e.query for e in shown(2)]
+
+
+def test_the_corrected_softmax_is_the_full_one_on_average() -> None:
+    """With logQ the sampled loss is near the loss over all tracks; without it, it is far below."""
+    rng = np.random.default_rng(0)
+    counts = np.concatenate([np.full(20, 200.0), np.full(380, 2.0)])
+    logits = torch.from_numpy(rng.normal(size=400).astype(np.float32)) + torch.from_numpy(np.log(counts)).float()
+    target = 5
+    full = -float(logits.log_softmax(0)[target])
+    # One playlist of many: its own tracks hardly change what is sampled.
+    sampler = CandidateSampler(counts, 10_000, negatives=60, power=0.5)
+    example = Example(
+        cut(Playlists([np.array([target])], ["t"], ["w"] * 400), 0, np.arange(0), True).query, np.array([5])
+    )
+    sampled, plain = [], []
+    for _ in range(300):
+        candidates = sampler.draw([example], rng)
+        row = logits[candidates.ids].unsqueeze(0)
+        own = candidates.ids == target
+        # Given that the target is always there, its own chance is 1.
+        fixed = replace(candidates, log_chance=torch.where(own, 0.0, candidates.log_chance))
+        sampled.append(float(sampled_softmax(row, fixed)))
+        plain.append(float(sampled_softmax(row, replace(candidates, log_chance=torch.zeros(len(own))))))
+    assert abs(np.mean(sampled) - full) < 0.05 * full
+    assert np.mean(plain) < 0.9 * full
+
+
+def test_seeds_are_no_competitors_of_the_targets() -> None:
+    """A seed with an enormous logit does not change the loss."""
+    playlists = Playlists([np.array([1, 2, 3])], ["t"], ["w"] * 10)
+    example = cut(playlists, 0, np.arange(1), title=True)
+    candidates = CandidateSampler(np.ones(10), 5, 50, 0.0).draw([example], np.random.default_rng(0))
+    logits = torch.zeros(1, len(candidates.ids))
+    loud = logits.clone()
+    loud[0, candidates.ids == 1] = 50.0
+    assert torch.equal(sampled_softmax(logits, candidates), sampled_softmax(loud, candidates))
+
+
+def test_the_skeleton_learns_what_belongs_together(loaded: LoadedEncoder, tmp_path: Path) -> None:
+    """From random vectors to the planted genres, by title alone and by one track."""
+    model = tiny_ranker(loaded, TRACKS, loud=False)
+    training = training_on(loaded, model)
+    calibrate(model, training)
+    before = judge(model, training)
+    train_phase(model, skeleton_phase(model, epochs=15), training, tmp_path / "c.pt", silent)
+    after = judge(model, training)
+    assert after[0] > before[0] + 0.06
+    assert after[1] > before[1] + 0.06
+
+
+def test_llara_learns_over_a_skeleton_that_stays(loaded: LoadedEncoder, tmp_path: Path) -> None:
+    """Its residual begins at zero, tells titles apart afterwards, and lowers the loss; the skeleton does not move."""
+    model = tiny_ranker(loaded, TRACKS, loud=False)
+    training, losses = training_on(loaded, model), []
+    phase = llara_phase(model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in phase.parameters)
+    calibrate(model, training)
+    skeleton = {name: tensor.clone() for name, tensor in model.state_dict().items() if not name.startswith("llara.")}
+    titles = as_tensors([cut(training.playlists, row, np.arange(0), title=True) for row in range(8)], training)
+    nothing = torch.zeros(8, 0, dtype=torch.bool)
+    model.reads_language = False
+    silent_vectors = model.playlists(titles, nothing)
+    model.reads_language = True
+    assert torch.equal(model.playlists(titles, nothing), silent_vectors)
+    train_phase(model, phase, training, tmp_path / "c.pt", lambda _, __, figures: losses.append(figures["loss"]))
+    assert losses[-1] < losses[0] - 0.1
+    residuals = (model.playlists(titles, nothing) - silent_vectors).detach()
+    same = torch.tensor([a == b for a in training.playlists.titles[:8] for b in training.playlists.titles[:8]])
+    apart = torch.cdist(residuals, residuals).flatten()
+    assert apart[same].max() < 1e-4 < apart[~same].min()
+    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in skeleton.items())
+
+
+def test_training_that_was_stopped_ends_where_it_would_have_ended(loaded: LoadedEncoder, tmp_path: Path) -> None:
+    """Stopped after two epochs of four and taken up by a new process's model: the same weights bit for bit."""
+
+    class StoppedError(Exception):
+        pass
+
+    def stop_at_two(_: str, number: int, __: object) -> None:
+        if number == 2:
+            raise StoppedError
+
+    straight = tiny_ranker(loaded, TRACKS, loud=False)
+    train_phase(straight, skeleton_phase(straight), training_on(loaded, straight), tmp_path / "a.pt", silent)
+    first = tiny_ranker(loaded, TRACKS, loud=False)
+    with pytest.raises(StoppedError):
+        train_phase(first, skeleton_phase(first), training_on(loaded, first), tmp_path / "b.pt", stop_at_two)
+    second = tiny_ranker(loaded, TRACKS, loud=False)
+    train_phase(second, skeleton_phase(second), training_on(loaded, second), tmp_path / "b.pt", silent)
+    kept = own_state(second)
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in own_state(straight).items())
+
+
+def test_a_checkpoint_of_another_model_is_refused(loaded: LoadedEncoder, tmp_path: Path) -> None:
+    small, large = tiny_ranker(loaded, TRACKS, loud=False), tiny_ranker(loaded, TRACKS + 50, loud=False)
+    train_phase(small, skeleton_phase(small, epochs=1), training_on(loaded, small), tmp_path / "c.pt", silent)
+    with pytest.raises(InputError, match="is of another model"):
+        train_phase(large, skeleton_phase(large, epochs=1), training_on(loaded, large), tmp_path / "c.pt", silent)
