@@ -8,6 +8,7 @@ import argparse
 import importlib
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,10 +66,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _calm_libraries() -> None:
+    """Keep standard error for progress and errors: torch's exporter alone tells of hundreds of harmless steps."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for name in ("torch.onnx", "onnxscript", "onnx_ir", "alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage and return its exit code: 0, or 1 with one sentence on standard error."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    _calm_libraries()
     try:
         config = load_config(options.verb, options.overrides)
         importlib.import_module(STAGES[options.verb][0]).run(config)

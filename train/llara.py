@@ -129,7 +129,8 @@ def ridge_fold_in(vectors: Tensor, count: Tensor, ridge: float) -> Tensor:
     gramian = seen.T @ seen / len(seen)
     matrix = torch.linalg.inv(gramian + ridge * gramian.trace() / len(gramian) * torch.eye(len(gramian)))
     some = seen[:: max(1, len(seen) // 2000)]
-    return matrix * (2.0 / float((some @ matrix @ some.T).std()))
+    scaled: Tensor = matrix * (2.0 / float((some @ matrix @ some.T).std()))
+    return scaled
 
 
 def encoding_of(config: Config, loaded: LoadedEncoder, model: Ranker) -> Encoding:

@@ -31,4 +31,5 @@ class Projector(nn.Module):
 
     def words(self, words: Tensor) -> Tensor:
         """Return behaviour vectors (…, D) of words alone (…, H): all that a request can give."""
-        return self(torch.cat([words, torch.zeros_like(words)], dim=-1))
+        projected: Tensor = self(torch.cat([words, torch.zeros_like(words)], dim=-1))
+        return projected

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from data_processing.dataset import Dataset
+from segue.errors import InputError
 from segue.files import whole_directory
 from train.encoder import LoadedEncoder, load_encoder, seeded
 from train.inputs import words_of
@@ -45,12 +46,26 @@ def run(config: Config) -> None:
     seeded(config.seed, config.threads)
     dataset = Dataset.open(Path(config.dataset))
     loaded = load_encoder(config.encoder)
+    precision = _precision(config.precision)
     cache = VectorCache(Path(config.cache) if config.cache else Path(config.output).with_suffix(".cache"))
     with stage_run("text", config, dataset.digest) as track, whole_directory(Path(config.output)) as folder:
         for field, texts in _fields(dataset).items():
-            vectors = encode_texts(texts, loaded, cache, config.batch_pieces, config.precision)
+            vectors = encode_texts(texts, loaded, cache, config.batch_pieces, precision)
             np.save(folder / f"{field}.npy", vectors)
             track({f"{field}_distinct": len(set(texts))})
+
+
+def _precision(name: str) -> str:
+    """Return ``name``, or for ``auto`` the fastest that this CPU computes in.
+
+    Raises:
+        InputError: There is no such precision.
+    """
+    if name not in ("auto", "float32", "bfloat16"):
+        raise InputError(f"The text encoder has no precision {name!r}; choose auto, float32 or bfloat16.")
+    if name != "auto":
+        return name
+    return "bfloat16" if torch.cpu.get_capabilities().get("avx512_bf16", False) else "float32"
 
 
 def _fields(dataset: Dataset) -> dict[str, list[str]]:

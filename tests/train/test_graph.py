@@ -145,7 +145,8 @@ def test_a_cpu_without_vnni_ranks_the_same(exported: Exported, tmp_path: Path) -
     if qemu is None:
         pytest.skip("qemu-x86_64 is not installed (Debian's package qemu-user), so no older CPU could be emulated.")
     queries = [*QUERIES, *(Query(seeds=(t,), title=f"mix {t}") for t in range(20))]
-    np.savez(tmp_path / "inputs.npz", **exported.inputs(queries), k=np.array([100]))
+    inputs: dict[str, Any] = {**exported.inputs(queries), "k": np.array([100])}
+    np.savez(tmp_path / "inputs.npz", **inputs)
     answers = {}
     for cpu, prefix in (("here", []), ("haswell", [qemu, "-cpu", "Haswell"])):
         answer = tmp_path / f"{cpu}.json"
