@@ -1,0 +1,138 @@
+"""The stages one after another, as the command line runs them: from a dataset to a bundle that serves."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import data_processing.__main__ as data_command
+import train.__main__ as train_command
+from inference.ranker import Ranker
+from segue.bundle import Bundle
+from tests.support.tiny_bert import write_tiny_bert
+
+
+class Road:
+    """A work folder and the commands that fill it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.encoder = write_tiny_bert(folder / "bert")
+
+    def dataset(self) -> None:
+        """Make a small sample and a dataset of it."""
+        slices = ["--playlists", "200", "--tracks", "600", "--seed", "3"]
+        assert data_command.main(["sample", "--output", str(self.folder / "data"), *slices]) == 0
+        sides = ["--validation", "0.1", "--test", "0.1"]
+        paths = [str(self.folder / "data"), "--output", str(self.folder / "dataset")]
+        assert data_command.main(["ingest", *paths, *sides]) == 0
+
+    def train(self, verb: str, output: str, *overrides: str) -> int:
+        """Run a stage with the folders that it needs and return its exit code."""
+        needs = {
+            "lightgcn": ["dataset"],
+            "text": ["dataset"],
+            "projector": ["dataset", "lightgcn", "text"],
+            "llara": ["dataset", "lightgcn", "text", "projector"],
+            "export": ["dataset", "llara"],
+        }
+        folders = [f"{need}={self.folder / need}" for need in needs[verb]]
+        return train_command.main([verb, *folders, f"output={self.folder / output}", "threads=1", *overrides])
+
+    def learn(self) -> None:
+        """Run the four stages before the export, at their smallest."""
+        encoder = f"encoder={self.encoder}"
+        assert self.train("lightgcn", "lightgcn", "dimension=16", "epochs=2") == 0
+        assert self.train("text", "text", encoder) == 0
+        assert self.train("projector", "projector", "epochs=1", "hidden=32", "batch=64") == 0
+        assert self.llara("llara") == 0
+
+    def llara(self, output: str) -> int:
+        """Train the ranker for two short phases."""
+        sizes = ["projector_hidden=32", "mix_hidden=16", "gram_buckets=512", "negatives=200", "backbone_layers=1"]
+        lengths = ["skeleton.epochs=2", "skeleton.batch=32", "llara.epochs=1", "llara.batch=32"]
+        return self.train("llara", output, f"encoder={self.encoder}", *sizes, *lengths)
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    folder = tmp_path_factory.mktemp("road")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.chdir(folder)
+        road = Road(folder)
+        road.dataset()
+        road.learn()
+        assert road.train("export", "bundle", "int8_tolerance=0.05") == 0
+        yield road
+
+
+def test_the_road_ends_in_a_bundle_that_continues_playlists(road: Road) -> None:
+    """By a track, by a title and by a track that the catalogue lacks; synthetic is said."""
+    ranker = Ranker.open(road.folder / "bundle")
+    queries = [ranker.query([0, 5]), ranker.query([], title="summer"), ranker.query([], unknown=["new song by nobody"])]
+    ids, scores = ranker.rank(queries, 10)
+    assert ranker.bundle.manifest.synthetic
+    assert np.isfinite(scores).all()
+    assert not {0, 5} & set(ids[0].tolist())
+    assert ids[0].tolist() != ids[1].tolist()
+
+
+def test_a_bundle_tells_what_it_is_made_of(road: Road) -> None:
+    """The manifest names dataset, seed and run, and the graph's inputs and outputs with their types."""
+    manifest = Bundle.open(road.folder / "bundle").manifest
+    assert manifest.lineage["dataset"].startswith("sha256:")
+    assert manifest.lineage["seed"] == 0
+    assert [value["name"] for value in manifest.model["outputs"]] == ["ids", "scores"]
+    types = {value["name"]: value["dtype"] for value in manifest.model["inputs"]}
+    assert types == dict.fromkeys(["seeds", "title_grams", "prompt_tokens", "unknown_tokens", "k"], "int64")
+
+
+def test_the_same_seed_gives_the_same_bundle(road: Road) -> None:
+    """Trained and exported again, the ranker's weights and the bundle's digest are the same."""
+    assert road.llara("again") == 0
+    weights = [(road.folder / name / "ranker.safetensors").read_bytes() for name in ("llara", "again")]
+    assert weights[0] == weights[1]
+    assert road.train("export", "bundle2", "int8_tolerance=0.05") == 0
+    assert Bundle.open(road.folder / "bundle2").digest == Bundle.open(road.folder / "bundle").digest
+
+
+def test_every_epoch_is_kept_with_its_figures(road: Road) -> None:
+    history = json.loads((road.folder / "llara" / "metrics.json").read_text())
+    assert [entry["phase"] for entry in history] == ["skeleton", "skeleton", "llara"]
+    assert all(0 < entry["ndcg_1"] < 1 for entry in history)
+
+
+def test_an_export_that_ranks_worse_is_refused(road: Road, capsys: pytest.CaptureFixture[str]) -> None:
+    """A tolerance that nothing can meet leaves no bundle, and one sentence."""
+    assert road.train("export", "none", "int8_tolerance=-1") == 1
+    assert "nothing was exported" in capsys.readouterr().err
+    assert not (road.folder / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["llara", "dataset=x"], "python -m train llara needs"),
+        (["text", "dataset=x", "output=y", "batch_peaces=3"], "batch_peaces"),
+        (["text", "dataset=x", "output=y", "batch_pieces=many"], "many"),
+        (["text", "dataset=nowhere", "output=y"], "No dataset can be read at nowhere"),
+    ],
+)
+def test_wrong_settings_end_in_a_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train_command.main(arguments) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_stage_refuses_vectors_of_another_dataset(road: Road, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(road.folder / "text" / "words.npy.bak", np.load(road.folder / "text" / "words.npy"))
+    np.save(road.folder / "text" / "words.npy", np.zeros((3, 8), np.float16))
+    try:
+        assert road.train("projector", "never", "hidden=32") == 1
+        assert "has 3 rows and the dataset" in capsys.readouterr().err
+    finally:
+        (road.folder / "text" / "words.npy.bak.npy").rename(road.folder / "text" / "words.npy")
