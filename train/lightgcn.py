@@ -55,26 +55,30 @@ def _layer_mean(nodes: Tensor, adjacency: Tensor, layers: int) -> Tensor:
     return total / (layers + 1)
 
 
+def xavier_start(interactions: Interactions, dimension: int, seed: int) -> Tensor:
+    """Return random vectors (users + items, D) by Glorot & Bengio 2010, as the paper begins."""
+    generator = torch.Generator().manual_seed(seed)
+    sizes = interactions.n_users, interactions.n_items
+    return torch.cat([nn.init.xavier_uniform_(torch.empty(n, dimension), generator=generator) for n in sizes])
+
+
 class LightGCN(nn.Module):
     """The model: ``model()`` gives the final vectors of users and of items."""
 
     adjacency: Tensor
 
-    def __init__(self, interactions: Interactions, dimension: int, layers: int, seed: int) -> None:
-        """Begin with Xavier-uniform vectors, as the paper does.
+    def __init__(self, interactions: Interactions, layers: int, start: Tensor) -> None:
+        """Begin with the vectors ``start``.
 
         Args:
             interactions: The training edges; no others are ever passed along.
-            dimension: D, the length of a vector.
             layers: L, how often vectors are passed along.
-            seed: Of the vectors to begin with.
+            start: E0, (users + items, D).
         """
         super().__init__()
         self.sizes = (interactions.n_users, interactions.n_items)
         self.layers = layers
-        generator = torch.Generator().manual_seed(seed)
-        start = [nn.init.xavier_uniform_(torch.empty(n, dimension), generator=generator) for n in self.sizes]
-        self.embedding = nn.Parameter(torch.cat(start))
+        self.embedding = nn.Parameter(start)
         self.register_buffer("adjacency", normalised_adjacency(interactions), persistent=False)
 
     def forward(self) -> tuple[Tensor, Tensor]:

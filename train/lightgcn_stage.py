@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from train.tracking import stage_run
 
 _DEPTH = 500
 _MOST_SEEDS = 5
+_RIDGE = 0.3
 _MOST_PLAYLISTS = 1000
 """More validation playlists would cost more time than their precision is worth: the figure only chooses an epoch."""
 
@@ -45,7 +45,7 @@ def run(config: Config, clock: Callable[[], float] = time.monotonic) -> None:
     with stage_run("lightgcn", config, dataset.digest) as track:
         continuations = Continuations.of(dataset)
         progress = trainer.fit(
-            lambda _, items: continuations.evaluate(items), "ndcg", lambda epoch, values: track(values, step=epoch)
+            lambda _, tracks: continuations.evaluate(tracks), "ndcg", lambda epoch, values: track(values, step=epoch)
         )
         with whole_directory(output) as folder:
             _write(folder, trainer, progress)
@@ -66,9 +66,8 @@ def training_interactions(dataset: Dataset) -> Interactions:
     return Interactions.of(playlists[learnt], tracks[learnt], dataset.counts["playlists"], dataset.counts["tracks"])
 
 
-@torch.no_grad()
 def _write(folder: Path, trainer: Trainer, progress: Progress) -> None:
-    playlists, tracks = trainer.model()
+    playlists, tracks = trainer.vectors()
     degree = trainer.interactions.matrix().sum(axis=0)
     np.save(folder / "tracks.npy", tracks.numpy() * (degree > 0)[:, None].astype(np.float32))
     has_edge = np.diff(trainer.interactions.starts) > 0
@@ -107,19 +106,24 @@ class Continuations:
         )
 
     def evaluate(self, items: Tensor) -> Metrics:
-        """Return the metrics of ranking every track by its cosine with the mean of the seeds' directions."""
-        directions = F.normalize(items, dim=1)
-        columns = directions.T.contiguous()
-        ranked = [self._continue(directions, columns, seeds) for seeds in self.seeds]
+        """Return the metrics of ranking every track for the mean of the seeds, folded in as a factor model's would be.
+
+        The mean goes through (V'V / n + ridge)^-1, as in Hu, Koren & Volinsky 2008: directions in which all tracks are
+        alike say little of a playlist.
+        """
+        gram = items.T @ items / len(items)
+        ridge = _RIDGE * gram.trace() / len(gram) * torch.eye(len(gram))
+        folded, columns = items @ torch.linalg.inv(gram + ridge), items.T.contiguous()
+        ranked = [self._continue(folded, columns, seeds) for seeds in self.seeds]
         ids = np.stack(ranked) if ranked else np.empty((0, _DEPTH), np.int64)
         return {
             "ndcg": float(np.nanmean(ndcg(ids, self.relevant, _DEPTH))) if ranked else 0.0,
             "recall_at_10": float(np.nanmean(recall(ids, self.relevant, 10))) if ranked else 0.0,
         }
 
-    def _continue(self, directions: Tensor, columns: Tensor, seeds: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _continue(self, folded: Tensor, columns: Tensor, seeds: NDArray[np.int64]) -> NDArray[np.int64]:
         known = torch.from_numpy(seeds)
-        scores = directions[known].mean(0) @ columns
+        scores = folded[known].mean(0) @ columns
         scores[known] = -torch.inf
         best: NDArray[np.int64] = scores.topk(min(_DEPTH, len(scores))).indices.numpy()
         return best

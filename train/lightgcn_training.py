@@ -19,8 +19,9 @@ from tqdm import tqdm
 
 from segue.errors import InputError
 from segue.files import sha256_bytes, write_whole
+from train.ials_start import ials_start
 from train.interactions import Interactions
-from train.lightgcn import LightGCN
+from train.lightgcn import LightGCN, xavier_start
 from train.losses import bpr, sampled_softmax
 from train.sampling import Triples, UserBatch, epoch_generator, triples, user_batches
 
@@ -28,6 +29,7 @@ Metrics = Mapping[str, float]
 Evaluate = Callable[[Tensor, Tensor], Metrics]
 """From final vectors of users and items to validation metrics."""
 OnEpoch = Callable[[int, Metrics], None]
+STARTS = {"xavier": xavier_start, "ials": ials_start}
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class TrainingSettings:
 
     dimension: int
     layers: int
+    start: str
     loss: str
     temperature: float
     batch: int
@@ -56,6 +59,10 @@ class TrainingSettings:
         """
         if self.loss not in ("softmax", "bpr"):
             raise InputError(f"LightGCN's loss is softmax or bpr, and not {self.loss!r}; set loss=softmax.")
+        if self.start not in STARTS:
+            raise InputError(
+                f"LightGCN starts from {' or '.join(STARTS)}, and not from {self.start!r}; set start=ials."
+            )
         for name in ("dimension", "batch", "negatives", "rate", "temperature", "epochs", "evaluate_every"):
             if getattr(self, name) <= 0:
                 raise InputError(f"LightGCN's {name} must be above 0, and not {getattr(self, name)}.")
@@ -68,7 +75,7 @@ class Progress:
 
     Attributes:
         epoch: Epochs done.
-        best_epoch: The epoch with the best validation figure; 0 before the first.
+        best_epoch: The epoch with the best validation figure; 0 is the start.
         best: That figure.
         embedding: The parameters at that epoch.
         history: Metrics by epoch, as far as measured, with ``epoch`` and ``seconds``.
@@ -114,14 +121,15 @@ class Trainer:
             raise InputError("There is no interaction to learn from; LightGCN needs playlists or users with items.")
         self.interactions, self.settings = interactions, settings.checked()
         self.checkpoint, self.clock = checkpoint, clock
-        self.model = LightGCN(interactions, settings.dimension, settings.layers, settings.seed)
+        start = STARTS[settings.start](interactions, settings.dimension, settings.seed)
+        self.model = LightGCN(interactions, settings.layers, start)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.rate)
         self.progress = Progress()
 
     def fit(self, evaluate: Evaluate, deciding: str, on_epoch: OnEpoch | None = None) -> Progress:
         """Train until the last epoch, or until ``deciding`` has not risen for ``patience`` evaluations.
 
-        The model is left with the best epoch's vectors.
+        The start is looked at too, so training can only improve on it. The model is left with the best epoch's vectors.
 
         Args:
             evaluate: Measures the final vectors on held-out data.
@@ -129,8 +137,8 @@ class Trainer:
             on_epoch: Told of the epoch and its metrics, the mean loss among them.
         """
 
-        def look(loss: float) -> None:
-            metrics = {**evaluate(*self.vectors()), "loss": loss}
+        def look(loss: float | None) -> None:
+            metrics = {**evaluate(*self.vectors()), **({} if loss is None else {"loss": loss})}
             self.progress.note(metrics, deciding, self.model.embedding)
             if on_epoch:
                 on_epoch(self.progress.epoch, metrics)
@@ -147,14 +155,14 @@ class Trainer:
 
     @torch.no_grad()
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the final vectors (users, D) and (items, D), as unit vectors where the loss is of cosines."""
+        """Return the final vectors (users, D) and (items, D)."""
         users, items = self.model()
-        if self.settings.loss == "bpr":
-            return users, items
-        return F.normalize(users, dim=1), F.normalize(items, dim=1)
+        return users, items
 
-    def _run(self, last: int, look: Callable[[float], None]) -> None:
-        self._resume()
+    def _run(self, last: int, look: Callable[[float | None], None]) -> None:
+        if not self._resume():
+            look(None)
+            self._save()
         with tqdm(total=last, initial=self.progress.epoch, desc="lightgcn", unit="epoch") as bar:
             while self.progress.epoch < last and not self._impatient():
                 began = self.clock()
@@ -235,9 +243,10 @@ class Trainer:
         torch.save(state, buffer)
         write_whole(self.checkpoint, buffer.getvalue())
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
+        """Go on from the checkpoint; return False where there is none."""
         if not self.checkpoint.exists():
-            return
+            return False
         state = torch.load(self.checkpoint, weights_only=True)
         if state["identity"] != self._identity():
             raise InputError(
@@ -246,6 +255,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
+        return True
 
 
 def schedule(step: int, steps: int, warmup: int) -> float:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch.nn.functional as F
+from torch import Tensor
+
 from segue.files import canonical_json, write_whole
 from train.benchmarks import Benchmark, load_benchmark
 from train.encoder import seeded
@@ -59,7 +62,9 @@ def _choose(
     rest, held = hold_out(benchmark.train, config.held_out, config.seed)
     trainer = Trainer(rest, config, output / "choose.checkpoint", clock)
     progress = trainer.fit(
-        lambda users, items: full_ranking(users, items, rest, held, _K, config.validation_users), "recall", on_epoch
+        lambda users, items: full_ranking(users, _scored(items, config), rest, held, _K, config.validation_users),
+        "recall",
+        on_epoch,
     )
     return {"epoch": progress.best_epoch, "validation": progress.history, "choose_seconds": progress.seconds}
 
@@ -71,5 +76,13 @@ def _measure(
     trainer = Trainer(benchmark.train, config, output / "learn.checkpoint", clock)
     progress = trainer.fit_until(epoch)
     users, items = trainer.vectors()
-    figures = full_ranking(users, items, benchmark.train, benchmark.test, _K)
+    figures = full_ranking(users, _scored(items, config), benchmark.train, benchmark.test, _K)
     return {"test_recall": figures["recall"], "test_ndcg": figures["ndcg"], "learn_seconds": progress.seconds}
+
+
+def _scored(items: Tensor, config: Config) -> Tensor:
+    """Return the vectors that users are held against: directions where the loss taught cosines.
+
+    The length of a user's vector does not change the order of their items.
+    """
+    return F.normalize(items, dim=1) if config.loss == "softmax" else items
