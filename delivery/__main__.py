@@ -91,7 +91,7 @@ def _add_run(verbs: "Verbs") -> None:
     add("--playlists", nargs="+", type=Path, default=[], metavar="PATH", help="yours (default: a generated sample)")
     add("--port", type=_port, default=8000, help="where to serve, or the next free one (default: 8000)")
     add("--no-serve", action="store_true", help="do not start the service")
-    add("--profile", default="auto", choices=["auto", "quick", "full"], help="how long to train (default: auto)")
+    add("--profile", default="auto", choices=["auto", "quick", "sample", "full"], help="how to train (default: auto)")
     add("--seed", type=int, default=0, help="of every stage; the same seed, the same bytes (default: 0)")
     add("--sample-playlists", type=int, default=3000, metavar="N", help="size of the sample (default: 3000)")
     add("--format", help="of the playlists (default: told from each file)")

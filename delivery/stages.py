@@ -134,7 +134,7 @@ class Stages:
             "ingest": shlex.join(options),
             "seed": inputs.seed,
             "sample": {"playlists": inputs.sample},
-            "train": profile(inputs.profile),
+            "train": profile(inputs.profile, own=bool(inputs.playlists)),
             "gate": shlex.join(gate),
             "code": code_digests(),
         }
@@ -151,14 +151,14 @@ class Stages:
         return pipeline
 
 
-def profile(name: str) -> dict[str, str]:
-    """Return what a profile adds to each training stage.
+def profile(name: str, own: bool) -> dict[str, str]:
+    """Return what a profile adds to each training stage; ``auto`` fits ``own`` playlists or the generated sample.
 
     Raises:
         InputError: There is no such profile.
     """
     profiles: dict[str, dict[str, str]] = yaml.safe_load((PIPELINE / "profiles.yaml").read_text())
-    wanted = "full" if name == "auto" else name
+    wanted = name if name != "auto" else "full" if own else "sample"
     if wanted not in profiles:
         raise InputError(f"There is no profile {name!r}; there are auto, {', '.join(profiles)}.")
     return profiles[wanted]

@@ -37,7 +37,8 @@ class PhaseSettings:
     Attributes:
         epochs: Passes over the training playlists.
         batch: Playlists of a step.
-        table_rate: Learning rate of the tables of vectors; 0 keeps them.
+        table_rate: Learning rate of the tables of vectors.
+        title_rate: Learning rate of the titles' n-grams, which begin from nothing where tracks begin from the graph.
         net_rate: Learning rate of matrices.
         scalar_rate: Learning rate of scalars and vectors.
     """
@@ -45,6 +46,7 @@ class PhaseSettings:
     epochs: int
     batch: int
     table_rate: float
+    title_rate: float
     net_rate: float
     scalar_rate: float
 
@@ -139,13 +141,15 @@ def _rng(training: Training) -> np.random.Generator:
 def _optimisers(phase: Phase) -> list[torch.optim.Optimizer]:
     """Return lazy Adam for tables, whose rows are touched rarely, and AdamW for the rest; by shape, not by name."""
     settings, parameters = phase.settings, phase.parameters
-    tables = [p for name, p in parameters.items() if name in _tables(parameters)]
+    tables = [p for name, p in parameters.items() if name in _tables(parameters) and "grams" not in name]
+    titles = [p for name, p in parameters.items() if name in _tables(parameters) and "grams" in name]
     nets = [p for name, p in parameters.items() if name not in _tables(parameters) and p.ndim == 2]
     scalars = [p for name, p in parameters.items() if p.ndim < 2]
     groups = [{"params": nets, "lr": settings.net_rate}, {"params": scalars, "lr": settings.scalar_rate}]
     optimisers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, weight_decay=0.0)]
     if tables:
-        optimisers.append(torch.optim.SparseAdam(tables, lr=settings.table_rate))
+        sparse = [{"params": tables, "lr": settings.table_rate}, {"params": titles, "lr": settings.title_rate}]
+        optimisers.append(torch.optim.SparseAdam(sparse))
     return optimisers
 
 

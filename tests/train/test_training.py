@@ -27,7 +27,7 @@ from train.ranker_training import (
 )
 
 TRACKS = 200
-SETTINGS = PhaseSettings(epochs=4, batch=16, table_rate=0.05, net_rate=0.005, scalar_rate=0.02)
+SETTINGS = PhaseSettings(epochs=4, batch=16, table_rate=0.05, title_rate=0.05, net_rate=0.005, scalar_rate=0.02)
 
 
 def genre_playlists(count: int, seed: int) -> Playlists:
