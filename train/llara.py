@@ -17,6 +17,7 @@ from segue.query import Encoding
 from train.backbone import Backbone, EncoderBackbone, PromptTokenizer, is_borrowed
 from train.candidates import CandidateSampler
 from train.causal import load_causal
+from train.curves import learning_curves
 from train.encoder import LoadedEncoder, load_encoder, seeded, tokeniser
 from train.examples import validation
 from train.inputs import catalogue_of, load_rows, playlists_of
@@ -24,7 +25,7 @@ from train.llara_model import Llara, Ranker
 from train.projector import load_projector
 from train.ranker_training import Phase, PhaseSettings, Training, calibrate, judge, parameters_of, train_phase
 from train.skeleton import PlaylistVector, TrackVectors
-from train.tracking import stage_run
+from train.tracking import log_plot, stage_run
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def run(config: Config) -> None:
             train_phase(model, phase, training, _checkpoint(config, dataset, phase), on_epoch)
             if phase.curriculum:
                 open_gates(model, training)
+        log_plot(learning_curves(history), "learning_curves.png")
         with whole_directory(Path(config.output)) as folder:
             save_file({name: t.contiguous() for name, t in own_state(model).items()}, folder / "ranker.safetensors")
             write_whole(folder / "config.json", canonical_json(asdict(config)))

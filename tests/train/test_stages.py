@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 
@@ -97,6 +98,20 @@ def test_the_same_seed_gives_the_same_bundle(road: Road) -> None:
     assert weights[0] == weights[1]
     assert road.train("export", "bundle2", "int8_tolerance=0.05") == 0
     assert Bundle.open(road.folder / "bundle2").digest == Bundle.open(road.folder / "bundle").digest
+
+
+def test_runs_keep_lineage_curves_and_the_bundle(road: Road) -> None:
+    """Each stage is a run with its dataset and settings; llara's has its curves, export's the bundle itself."""
+    client = mlflow.MlflowClient()
+    experiments = [experiment.experiment_id for experiment in client.search_experiments(filter_string="name = 'segue'")]
+    runs = {run.info.run_name: run for run in client.search_runs(experiments)}
+    assert {"lightgcn", "text", "projector", "llara", "export"} <= set(runs)
+    digest = Bundle.open(road.folder / "bundle").manifest.lineage["dataset"]
+    assert {run.data.tags["dataset"] for run in runs.values()} == {digest}
+    assert len(client.get_metric_history(runs["llara"].info.run_id, "skeleton_ndcg_1")) == 2
+    kept = {name: [f.path for f in client.list_artifacts(run.info.run_id)] for name, run in runs.items()}
+    assert "learning_curves.png" in kept["llara"]
+    assert "bundle/manifest.json" in [f.path for f in client.list_artifacts(runs["export"].info.run_id, "bundle")]
 
 
 def test_every_epoch_is_kept_with_its_figures(road: Road) -> None:
