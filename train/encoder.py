@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModel
+from transformers.utils import logging as transformers_logging
 
 from segue.errors import InputError
 
@@ -92,6 +93,8 @@ def load_encoder(name: str) -> LoadedEncoder:
         InputError: The model cannot be loaded, or its tokenizer is not of the BERT kind.
     """
     folder = encoder_folder(name)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         # Eager attention exports to plain ONNX operators.
         model: Any = AutoModel.from_pretrained(folder, attn_implementation="eager", use_safetensors=True)

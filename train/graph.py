@@ -1,5 +1,6 @@
 """The ranker as one ONNX graph: from a playlist's ids, n-grams and word pieces to exact top-k over the catalogue."""
 
+import logging
 from pathlib import Path
 
 import onnx
@@ -82,6 +83,7 @@ def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
             [[[101, 5, 102, 0, 0, 0], [101, 5, 6, 7, 8, 102]], [[0] * 6] * 2, [[101, 9, 9, 9, 9, 102], [0] * 6]]
         ),
     )
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)  # on torchvision's absence
     with torch.no_grad():
         program = torch.onnx.export(
             graph.eval(),
