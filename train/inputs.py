@@ -54,8 +54,8 @@ def _with_unknown(ids: NDArray[np.int32]) -> tuple[NDArray[np.int64], int]:
     return np.where(ids < 0, known, ids).astype(np.int64), known + 1
 
 
-def load_rows(path: Path, rows: int) -> NDArray[np.float32]:
-    """Return the array of an earlier stage, checked to have a row a track.
+def load_rows(path: Path, rows: int, of: str = "tracks") -> NDArray[np.float32]:
+    """Return the array of an earlier stage, checked to have a row for each of what it is of.
 
     Raises:
         InputError: The file is missing, or was made from another dataset.
@@ -68,6 +68,6 @@ def load_rows(path: Path, rows: int) -> NDArray[np.float32]:
         ) from error
     if len(array) != rows:
         raise InputError(
-            f"The file {path} has {len(array)} rows and the dataset {rows} tracks; run its stage again on this dataset."
+            f"The file {path} has {len(array)} rows and the dataset {rows} {of}; run its stage again on this dataset."
         )
     return array

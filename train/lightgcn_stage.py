@@ -1,5 +1,6 @@
 """Stage ``lightgcn``: learn vectors of tracks and playlists on the graph of the training playlists."""
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,15 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from data_processing.dataset import Dataset
 from segue.errors import DatasetError
-from segue.files import canonical_json, whole_directory
+from segue.files import canonical_json, whole_directory, write_whole
 from segue.metrics import ndcg, recall
 from train.encoder import seeded
+from train.ials_start import Start, ials_start
 from train.interactions import Interactions
-from train.lightgcn_training import Metrics, Progress, Trainer, TrainingSettings
+from train.lightgcn import xavier_start
+from train.lightgcn_training import Metrics, Progress, Trainer, TrainingSettings, identity
 from train.tracking import stage_run
 
 _DEPTH = 500
@@ -36,20 +40,41 @@ class Config(TrainingSettings):
 
 
 def run(config: Config, clock: Callable[[], float] = time.monotonic) -> None:
-    """Write ``tracks.npy``, ``playlists.npy`` (float32, a row each, zero without training) and ``metrics.json``."""
+    """Write vectors of tracks, playlists, artists and albums (``tracks.npy`` …) and ``metrics.json``.
+
+    The arrays are float32, a row each, zero where there was nothing to learn from.
+    """
     seeded(config.seed, config.threads)
     dataset = Dataset.open(Path(config.dataset))
     output = Path(config.output)
     interactions = training_interactions(dataset)
-    trainer = Trainer(interactions, config, output.with_name(f"{output.name}.checkpoint"), clock)
+    checkpoints = output.with_suffix(".checkpoints")
+    start = _start(config, dataset, interactions, checkpoints)
+    trainer = Trainer(interactions, config, start.nodes, checkpoints, clock)
     with stage_run("lightgcn", config, dataset.digest) as track:
         continuations = Continuations.of(dataset)
         progress = trainer.fit(
             lambda _, tracks: continuations.evaluate(tracks), "ndcg", lambda epoch, values: track(values, step=epoch)
         )
         with whole_directory(output) as folder:
-            _write(folder, trainer, progress)
-    trainer.checkpoint.unlink(missing_ok=True)
+            _write(folder, trainer, start, progress)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _start(config: Config, dataset: Dataset, interactions: Interactions, checkpoints: Path) -> Start:
+    """Return where training begins; factors of iALS are kept beside the checkpoints, for a run that is resumed."""
+    columns = dataset.tracks(["artist_id", "album_id"])
+    belongings = tuple(columns[name].to_numpy() for name in ("artist_id", "album_id"))
+    if config.checked().start == "xavier":
+        groups = [torch.zeros(int(each.max(initial=-1)) + 1, config.dimension) for each in belongings]
+        return Start(xavier_start(interactions, config.dimension, config.seed), groups)
+    kept = checkpoints / f"{identity(config, interactions)}-start.safetensors"
+    if not kept.exists():
+        start = ials_start(interactions, config.dimension, config.seed, belongings)
+        parts = {"nodes": start.nodes, "artists": start.groups[0], "albums": start.groups[1]}
+        write_whole(kept, save(parts))
+    parts = load_file(kept)
+    return Start(parts["nodes"], [parts["artists"], parts["albums"]])
 
 
 def training_interactions(dataset: Dataset) -> Interactions:
@@ -66,12 +91,14 @@ def training_interactions(dataset: Dataset) -> Interactions:
     return Interactions.of(playlists[learnt], tracks[learnt], dataset.counts["playlists"], dataset.counts["tracks"])
 
 
-def _write(folder: Path, trainer: Trainer, progress: Progress) -> None:
+def _write(folder: Path, trainer: Trainer, start: Start, progress: Progress) -> None:
     playlists, tracks = trainer.vectors()
     degree = trainer.interactions.matrix().sum(axis=0)
     np.save(folder / "tracks.npy", tracks.numpy() * (degree > 0)[:, None].astype(np.float32))
     has_edge = np.diff(trainer.interactions.starts) > 0
     np.save(folder / "playlists.npy", playlists.numpy() * has_edge[:, None].astype(np.float32))
+    for name, vectors in zip(("artists", "albums"), start.groups, strict=True):
+        np.save(folder / f"{name}.npy", vectors.numpy())
     report = {
         "best_epoch": progress.best_epoch,
         "ndcg": progress.best,

@@ -5,11 +5,10 @@ whole. So a run that was killed at any moment and started again ends with the by
 """
 
 import io
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -18,10 +17,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from segue.errors import InputError
-from segue.files import sha256_bytes, write_whole
-from train.ials_start import ials_start
+from segue.files import canonical_json, sha256_bytes, write_whole
 from train.interactions import Interactions
-from train.lightgcn import LightGCN, xavier_start
+from train.lightgcn import LightGCN
 from train.losses import bpr, sampled_softmax
 from train.sampling import Triples, UserBatch, epoch_generator, triples, user_batches
 
@@ -29,7 +27,7 @@ Metrics = Mapping[str, float]
 Evaluate = Callable[[Tensor, Tensor], Metrics]
 """From final vectors of users and items to validation metrics."""
 OnEpoch = Callable[[int, Metrics], None]
-STARTS = {"xavier": xavier_start, "ials": ials_start}
+STARTS = ("ials", "xavier")
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class TrainingSettings:
     start: str
     loss: str
     temperature: float
+    length: float
     batch: int
     negatives: int
     rate: float
@@ -66,6 +65,8 @@ class TrainingSettings:
         for name in ("dimension", "batch", "negatives", "rate", "temperature", "epochs", "evaluate_every"):
             if getattr(self, name) <= 0:
                 raise InputError(f"LightGCN's {name} must be above 0, and not {getattr(self, name)}.")
+        if not 0 <= self.length <= 1:
+            raise InputError(f"LightGCN's length is a power from 0 to 1, and not {self.length}; set length=0.")
         return self
 
 
@@ -103,7 +104,8 @@ class Trainer:
         self,
         interactions: Interactions,
         settings: TrainingSettings,
-        checkpoint: Path,
+        start: Tensor,
+        checkpoints: Path,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Build the model.
@@ -111,7 +113,9 @@ class Trainer:
         Args:
             interactions: The edges to learn from.
             settings: How.
-            checkpoint: File to resume from and to write to; removed by who no longer needs it.
+            start: (users + items, D) the vectors to begin with.
+            checkpoints: Folder with the checkpoint to resume from and to write; one of other data or settings is never
+                found. Removed by who no longer needs it.
             clock: Seconds, to tell how long the training took.
 
         Raises:
@@ -120,8 +124,7 @@ class Trainer:
         if not len(interactions):
             raise InputError("There is no interaction to learn from; LightGCN needs playlists or users with items.")
         self.interactions, self.settings = interactions, settings.checked()
-        self.checkpoint, self.clock = checkpoint, clock
-        start = STARTS[settings.start](interactions, settings.dimension, settings.seed)
+        self.checkpoint, self.clock = checkpoints / f"{identity(settings, interactions)}.pt", clock
         self.model = LightGCN(interactions, settings.layers, start)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.rate)
         self.progress = Progress()
@@ -221,21 +224,16 @@ class Trainer:
             batch.owned,
             self.interactions.n_items,
             self.settings.temperature,
+            self.settings.length,
         )
 
     def _weight(self, nodes: list[Tensor]) -> Tensor:
         """Return half the squared length of the batch's own vectors (layer 0), as the paper penalises it."""
         return self.model.embedding[torch.cat(nodes)].square().sum() / 2
 
-    def _identity(self) -> str:
-        """Return a digest of all that decides a run: a checkpoint of another run must not be resumed."""
-        edges = self.interactions.users.tobytes() + self.interactions.items.tobytes()
-        return sha256_bytes(json.dumps(asdict(self.settings), sort_keys=True).encode() + edges)
-
     def _save(self) -> None:
         buffer = io.BytesIO()
         state = {
-            "identity": self._identity(),
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": {**vars(self.progress)},
@@ -248,14 +246,17 @@ class Trainer:
         if not self.checkpoint.exists():
             return False
         state = torch.load(self.checkpoint, weights_only=True)
-        if state["identity"] != self._identity():
-            raise InputError(
-                f"The checkpoint {self.checkpoint} is of other data or settings; remove it, or name another output."
-            )
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
         return True
+
+
+def identity(settings: TrainingSettings, interactions: Interactions) -> str:
+    """Return a short digest of all that decides a run, for the names of files that it resumes from."""
+    described = {each.name: getattr(settings, each.name) for each in fields(TrainingSettings)}
+    edges = interactions.users.tobytes() + interactions.items.tobytes()
+    return sha256_bytes(canonical_json(described) + edges)[:16]
 
 
 def schedule(step: int, steps: int, warmup: int) -> float:

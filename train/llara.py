@@ -24,7 +24,7 @@ from train.inputs import catalogue_of, load_rows, playlists_of
 from train.llara_model import Llara, Ranker
 from train.projector import load_projector
 from train.ranker_training import Phase, PhaseSettings, Training, calibrate, judge, parameters_of, train_phase
-from train.skeleton import PlaylistVector, TrackVectors
+from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
 from train.tracking import log_plot, stage_run
 
 
@@ -91,13 +91,14 @@ def run(config: Config) -> None:
 def build(config: Config, dataset: Dataset, loaded: LoadedEncoder) -> Ranker:
     """Return the model before its training: LightGCN's vectors, the projector, and everything else silent."""
     catalogue = catalogue_of(dataset, Path(config.text))
-    start = torch.from_numpy(load_rows(Path(config.lightgcn) / "tracks.npy", dataset.counts["tracks"]))
-    dimension = start.shape[1]
+    start = _start(Path(config.lightgcn), catalogue)
+    dimension = start.tracks.shape[1]
     projector = load_projector(Path(config.projector), loaded.encoder.width, dimension, config.projector_hidden)
-    scale = config.start_rms / float(start[catalogue.count > 0].square().mean().sqrt())
+    scale = config.start_rms / float(start.tracks[catalogue.count > 0].square().mean().sqrt())
     projector.scale_output(scale)
-    fold_in = ridge_fold_in(start * scale, catalogue.count, config.fold_in_ridge)
-    tracks = TrackVectors(catalogue, start * scale, projector)
+    start = Start(start.tracks * scale, start.artists * scale, start.albums * scale)
+    fold_in = ridge_fold_in(start.seen(catalogue.count), config.fold_in_ridge)
+    tracks = TrackVectors(catalogue, start, projector)
     playlist = PlaylistVector(dimension, config.gram_buckets, config.mix_hidden, fold_in)
     if config.backbone_layers == 0:
         return Ranker(tracks, playlist, None)
@@ -122,12 +123,20 @@ def prompt_tokenizer_of(model: Ranker) -> PromptTokenizer | None:
     return None if model.llara is None else model.llara.backbone.prompt_tokenizer
 
 
-def ridge_fold_in(vectors: Tensor, count: Tensor, ridge: float) -> Tensor:
-    """Return the (D, D) matrix that whitens the tracks, scaled so that logits of single seeds have a spread of 2.
+def _start(lightgcn: Path, catalogue: CatalogueTensors) -> Start:
+    """Return the vectors of stage ``lightgcn``; artists and albums get a last row of zeros, for the unknown one."""
+    tracks = load_rows(lightgcn / "tracks.npy", len(catalogue.count))
+    artists = load_rows(lightgcn / "artists.npy", catalogue.artists - 1, "artists")
+    albums = load_rows(lightgcn / "albums.npy", catalogue.albums - 1, "albums")
+    groups = (torch.from_numpy(np.pad(each, ((0, 1), (0, 0)))) for each in (artists, albums))
+    return Start(torch.from_numpy(tracks), *groups)
+
+
+def ridge_fold_in(seen: Tensor, ridge: float) -> Tensor:
+    """Return the (D, D) matrix that whitens vectors (N, D), scaled so that logits of single ones have a spread of 2.
 
     It is what a factor model's fold-in does to the mean of a few seeds when the catalogue's Gramian dominates.
     """
-    seen = vectors[count > 0]
     gramian = seen.T @ seen / len(seen)
     matrix = torch.linalg.inv(gramian + ridge * gramian.trace() / len(gramian) * torch.eye(len(gramian)))
     some = seen[:: max(1, len(seen) // 2000)]

@@ -28,10 +28,11 @@ def sampled_softmax(
     owned: tuple[Tensor, Tensor],
     catalogue: int,
     temperature: float,
+    length: float = 0.0,
 ) -> Tensor:
     """Return the mean over positives of -log p, p the softmax of one positive among the items that the user lacks.
 
-    Scores are cosines divided by the temperature. Sampled softmax with cosines is the SSM loss of Wu et al. 2022
+    Scores are those of `directed` over the temperature. Sampled softmax with cosines is the SSM loss of Wu et al. 2022
     (arXiv:2201.02327). A user's sum over the candidates is shared by all the user's positives, so a batch of users
     learns from every one of their edges for the price of one matrix product; the sum is scaled up from the sample to
     the catalogue.
@@ -44,10 +45,22 @@ def sampled_softmax(
         owned: (rows, columns) of pairs among users and candidates that are positives: they do not count as negatives.
         catalogue: How many items the candidates were drawn from.
         temperature: Lower is sharper: more weight on the hardest candidates.
+        length: See `directed`.
     """
     users = F.normalize(users, dim=1) / temperature
-    positive = (F.embedding(rows, users) * F.normalize(positives, dim=1)).sum(1)  # (P,)
-    scores = users @ F.normalize(candidates, dim=1).T  # (B, C)
+    positive = (F.embedding(rows, users) * directed(positives, length)).sum(1)  # (P,)
+    scores = users @ directed(candidates, length).T  # (B, C)
     scores = scores.index_put(owned, scores.new_tensor(-math.inf))
     negative = torch.logsumexp(scores, 1) + math.log(catalogue / len(candidates))  # (B,)
     return F.softplus(negative[rows] - positive).mean()
+
+
+def directed(items: Tensor, length: float) -> Tensor:
+    """Return (N, D) vectors with only a power of their lengths: 0 leaves directions, for cosines; 1 changes nothing.
+
+    Long vectors are those of popular items. Cosines alone forget popularity and dot products overrate it; what lies
+    between ranks best (figures in docs/lightgcn.md).
+    """
+    norms = items.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    directed: Tensor = items * norms.pow(length - 1)
+    return directed

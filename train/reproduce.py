@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from segue.files import canonical_json, write_whole
 from train.benchmarks import Benchmark, load_benchmark
 from train.encoder import seeded
 from train.full_ranking import full_ranking
-from train.interactions import hold_out
+from train.ials_start import ials_start
+from train.interactions import Interactions, hold_out
+from train.lightgcn import xavier_start
 from train.lightgcn_training import OnEpoch, Trainer, TrainingSettings
+from train.losses import directed
 from train.tracking import stage_run
 
 _K = 20
@@ -60,7 +62,7 @@ def _choose(
 ) -> Mapping[str, Any]:
     """Return the best epoch on items held out from the training side, and how it was found."""
     rest, held = hold_out(benchmark.train, config.held_out, config.seed)
-    trainer = Trainer(rest, config, output / "choose.checkpoint", clock)
+    trainer = Trainer(rest, config, _start(config, rest), output / "checkpoints", clock)
     progress = trainer.fit(
         lambda users, items: full_ranking(users, _scored(items, config), rest, held, _K, config.validation_users),
         "recall",
@@ -73,16 +75,23 @@ def _measure(
     config: Config, benchmark: Benchmark, output: Path, clock: Callable[[], float], epoch: int
 ) -> Mapping[str, Any]:
     """Learn the whole training side up to ``epoch`` and return the figures of the test side."""
-    trainer = Trainer(benchmark.train, config, output / "learn.checkpoint", clock)
+    trainer = Trainer(benchmark.train, config, _start(config, benchmark.train), output / "checkpoints", clock)
     progress = trainer.fit_until(epoch)
     users, items = trainer.vectors()
     figures = full_ranking(users, _scored(items, config), benchmark.train, benchmark.test, _K)
     return {"test_recall": figures["recall"], "test_ndcg": figures["ndcg"], "learn_seconds": progress.seconds}
 
 
+def _start(config: Config, interactions: Interactions) -> Tensor:
+    """Return the vectors to begin with; see ``train/conf/reproduce.yaml``."""
+    if config.start == "ials":
+        return ials_start(interactions, config.dimension, config.seed).nodes
+    return xavier_start(interactions, config.dimension, config.seed)
+
+
 def _scored(items: Tensor, config: Config) -> Tensor:
-    """Return the vectors that users are held against: directions where the loss taught cosines.
+    """Return the vectors that users are held against, as the loss has taught them.
 
     The length of a user's vector does not change the order of their items.
     """
-    return F.normalize(items, dim=1) if config.loss == "softmax" else items
+    return directed(items, config.length) if config.loss == "softmax" else items

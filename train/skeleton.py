@@ -43,25 +43,46 @@ class CatalogueTensors:
     albums: int
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The vectors that training begins with.
+
+    Attributes:
+        tracks: (N, D).
+        artists: (artists, D).
+        albums: (albums, D).
+    """
+
+    tracks: Tensor
+    artists: Tensor
+    albums: Tensor
+
+    def seen(self, count: Tensor) -> Tensor:
+        """Return the vectors of what some training playlist holds; a track does where ``count`` (N,) is above 0."""
+        groups = torch.cat([self.artists, self.albums])
+        return torch.cat([self.tracks[count > 0], groups[groups.any(1)]])
+
+
 class TrackVectors(nn.Module):
     """Behaviour vectors of tracks, as seeds and as candidates; a hidden track is placed by its text alone."""
 
-    def __init__(self, catalogue: CatalogueTensors, start: Tensor, projector: Projector) -> None:
-        """Begin with the vectors ``start`` (N, D)."""
+    def __init__(self, catalogue: CatalogueTensors, start: Start, projector: Projector) -> None:
+        """Begin with the vectors ``start``."""
         super().__init__()
         self.catalogue, self.projector = catalogue, projector
-        tracks, dimension = start.shape
+        tracks, dimension = start.tracks.shape
         self.own = nn.Embedding(tracks, dimension, sparse=True)
         self.artist = nn.Embedding(catalogue.artists, dimension, sparse=True)
         self.album = nn.Embedding(catalogue.albums, dimension, sparse=True)
         self.bias = nn.Embedding(tracks, 1, sparse=True)
         with torch.no_grad():
-            self.own.weight.copy_(start)
-        for table in (self.artist, self.album, self.bias):
-            nn.init.zeros_(table.weight)
+            self.own.weight.copy_(start.tracks)
+            self.artist.weight.copy_(start.artists)
+            self.album.weight.copy_(start.albums)
+        nn.init.zeros_(self.bias.weight)
         # How much of its artist's and album's vector a track takes, as a seed and as a candidate.
-        self.seed_share = nn.Parameter(torch.tensor([1.0, 1.0]))
-        self.candidate_share = nn.Parameter(torch.tensor([0.3, 0.3]))
+        self.seed_share = nn.Parameter(torch.tensor([0.5, 0.5]))
+        self.candidate_share = nn.Parameter(torch.tensor([0.2, 0.1]))
         self.hidden_bias = nn.Parameter(torch.zeros(1))
 
     def seeds(self, ids: Tensor, hidden: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from train.backbone import EncoderBackbone
 from train.encoder import LoadedEncoder
 from train.llara_model import Llara, Ranker
 from train.projector_model import Projector
-from train.skeleton import CatalogueTensors, PlaylistVector, TrackVectors
+from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
 
 DIMENSION = 16
 GRAMS = 256
@@ -33,7 +33,8 @@ def tiny_ranker(loaded: LoadedEncoder, tracks: int = 600, loud: bool = True, see
     """Return a ranker; ``loud`` gives every part a say, where a fresh one begins with most parts silent."""
     torch.manual_seed(seed)
     catalogue = tiny_catalogue(tracks, seed)
-    vectors = TrackVectors(catalogue, torch.randn(tracks, DIMENSION) * 0.3, Projector(WIDTH, DIMENSION, 64))
+    start = Start(*(torch.randn(n, DIMENSION) * 0.3 for n in (tracks, catalogue.artists, catalogue.albums)))
+    vectors = TrackVectors(catalogue, start, Projector(WIDTH, DIMENSION, 64))
     playlist = PlaylistVector(DIMENSION, GRAMS, 32, torch.eye(DIMENSION) * 3)
     llara = Llara(EncoderBackbone(loaded, 1), DIMENSION, behaviour_limit=5)
     if loud:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +17,11 @@ from torch import Tensor
 
 from segue.errors import InputError
 from train.full_ranking import full_ranking
+from train.ials_start import ials_start
 from train.interactions import Interactions, hold_out
 from train.lightgcn import LightGCN, normalised_adjacency, xavier_start
-from train.lightgcn_training import Metrics, Trainer, TrainingSettings, schedule
-from train.losses import bpr, sampled_softmax
+from train.lightgcn_training import Metrics, OnEpoch, Trainer, TrainingSettings, schedule
+from train.losses import bpr, directed, sampled_softmax
 from train.sampling import epoch_generator, triples, user_batches
 
 SETTINGS = TrainingSettings(
@@ -29,6 +30,7 @@ SETTINGS = TrainingSettings(
     start="xavier",
     loss="softmax",
     temperature=0.15,
+    length=0.0,
     batch=16,
     negatives=20,
     rate=0.02,
@@ -53,6 +55,13 @@ def planted(users: int = 60, items: int = 40, seed: int = 0) -> Interactions:
 def random_graph() -> Interactions:
     rng = np.random.default_rng(1)
     return Interactions.of(rng.integers(7, size=30), rng.integers(9, size=30), 8, 10)
+
+
+def trainer_of(
+    graph: Interactions, settings: TrainingSettings, folder: Path, clock: Callable[[], float] = time.monotonic
+) -> Trainer:
+    """A trainer from a random start that keeps its checkpoints in ``folder``."""
+    return Trainer(graph, settings, xavier_start(graph, settings.dimension, settings.seed), folder, clock)
 
 
 def dense_adjacency(interactions: Interactions) -> np.ndarray:
@@ -130,6 +139,14 @@ def test_sampled_softmax_by_hand() -> None:
     assert loss.item() == pytest.approx(-np.mean(np.log(chances)), rel=1e-5)
 
 
+def test_between_cosines_and_dot_products_lies_a_power_of_the_length() -> None:
+    """A vector of length 4 to the power one half has length 2; directions stay; nothing stays nothing."""
+    items = torch.tensor([[4.0, 0.0], [0.0, 9.0], [0.0, 0.0]])
+    torch.testing.assert_close(directed(items, 0.5), torch.tensor([[2.0, 0.0], [0.0, 3.0], [0.0, 0.0]]))
+    torch.testing.assert_close(directed(items, 1.0), items)
+    torch.testing.assert_close(directed(items, 0.0), torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]))
+
+
 def test_softmax_over_everything_counts_each_lacked_item_once() -> None:
     """With the whole catalogue as candidates the batch's owned pairs are exactly its edges."""
     graph = planted()
@@ -167,7 +184,7 @@ def test_both_losses_learn_a_planted_structure(loss: str, tmp_path: Path) -> Non
     """Held-out items of a user's own taste come first: recall is far above that of an untrained model."""
     rest, held = hold_out(planted(), 0.2, seed=0)
     evaluate = held_out_recall(rest, held)
-    trainer = Trainer(rest, BY_LOSS[loss], tmp_path / "checkpoint")
+    trainer = trainer_of(rest, BY_LOSS[loss], tmp_path)
     untrained = evaluate(*trainer.vectors())["recall"]
     trained = trainer.fit(evaluate, "recall").best
     users, items = trainer.vectors()
@@ -181,7 +198,8 @@ def test_a_start_from_ials_is_already_useful_and_the_same_each_time(tmp_path: Pa
     """Before any training its recall is above a random start's, and its vectors are equal byte for byte."""
     rest, held = hold_out(planted(), 0.2, seed=0)
     evaluate = held_out_recall(rest, held)
-    trainers = [Trainer(rest, replace(SETTINGS, start=start), tmp_path) for start in ("xavier", "ials", "ials")]
+    starts = xavier_start(rest, 16, 3), *(ials_start(rest, 16, 3).nodes for _ in range(2))
+    trainers = [Trainer(rest, SETTINGS, start, tmp_path) for start in starts]
     random, first, second = (evaluate(*trainer.vectors())["recall"] for trainer in trainers)
     assert first > random + 0.1
     assert first == second
@@ -219,7 +237,7 @@ def test_training_stops_when_validation_no_longer_rises_and_keeps_the_best_epoch
         looks.append(users.clone())
         return {"recall": next(figures)}
 
-    trainer = Trainer(planted(), replace(SETTINGS, epochs=100, patience=2), tmp_path / "checkpoint")
+    trainer = trainer_of(planted(), replace(SETTINGS, epochs=100, patience=2), tmp_path)
     progress = trainer.fit(falling, "recall")
     assert (progress.epoch, progress.best_epoch, progress.best) == (8, 4, 0.5)
     torch.testing.assert_close(trainer.vectors()[0], looks[2])
@@ -238,15 +256,15 @@ def train_in(folder: Path, loss: str, pause: float = 0) -> bytes:
     """Train in ``folder``, resuming what stands there, and return the bytes of the vectors and of the history."""
     torch.set_num_threads(1)
     rest, held = hold_out(planted(), 0.2, seed=0)
-    trainer = Trainer(rest, BY_LOSS[loss], folder / "checkpoint", clock=lambda: 0.0)
+    trainer = trainer_of(rest, BY_LOSS[loss], folder, clock=lambda: 0.0)
     progress = trainer.fit(held_out_recall(rest, held), "recall", lambda epoch, _: time.sleep(pause * (epoch == 6)))
     return b"".join(part.numpy().tobytes() for part in trainer.vectors()) + json.dumps(progress.history).encode()
 
 
-def wait_for(paths: list[Path], process: "subprocess.Popen[bytes]", seconds: float = 240) -> None:
+def wait_for_checkpoints(folders: list[Path], process: "subprocess.Popen[bytes]", seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
-    while not all(path.exists() for path in paths):
-        assert time.monotonic() < deadline, f"{paths} did not appear"
+    while not all(any(folder.glob("*.pt")) for folder in folders):
+        assert time.monotonic() < deadline, f"none appeared in each of {folders}"
         assert process.poll() is None, "training ended before it could be killed"
         time.sleep(0.01)
 
@@ -268,7 +286,7 @@ def test_a_killed_run_ends_with_the_bytes_of_one_that_was_not(tmp_path: Path) ->
     """kill -9 in the middle, start again: vectors and history are equal to the last byte, with both losses."""
     process = subprocess.Popen([sys.executable, "-c", _PROGRAM, str(tmp_path)], stderr=subprocess.DEVNULL)
     try:
-        wait_for([tmp_path / loss / "checkpoint" for loss in BY_LOSS], process)
+        wait_for_checkpoints([tmp_path / loss for loss in BY_LOSS], process)
     finally:
         process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
@@ -277,20 +295,36 @@ def test_a_killed_run_ends_with_the_bytes_of_one_that_was_not(tmp_path: Path) ->
         assert train_in(tmp_path / loss, loss) == train_in(tmp_path / "whole" / loss, loss)
 
 
-def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
-    """Resuming with another rate would give neither run's result."""
+def looks_at(epochs: list[int]) -> OnEpoch:
+    """What notes the epochs that training tells of."""
+    return lambda epoch, _: epochs.append(epoch)
+
+
+def test_other_settings_or_data_begin_anew_beside_what_stands(tmp_path: Path) -> None:
+    """A checkpoint is found only by the run that wrote it, and another run leaves it alone."""
     rest, held = hold_out(planted(), 0.2, seed=0)
-    Trainer(rest, SETTINGS, tmp_path / "checkpoint").fit(held_out_recall(rest, held), "recall")
-    other = Trainer(rest, replace(SETTINGS, rate=0.5), tmp_path / "checkpoint")
-    with pytest.raises(InputError, match=r"is of other data or settings; remove it, or name another output\.$"):
-        other.fit(held_out_recall(rest, held), "recall")
+    first = trainer_of(rest, SETTINGS, tmp_path)
+    first.fit(held_out_recall(rest, held), "recall")
+    stands = first.checkpoint.read_bytes()
+    for graph, settings in ((rest, replace(SETTINGS, rate=0.5, epochs=2)), (planted(), SETTINGS)):
+        looks: list[int] = []
+        other = trainer_of(graph, settings, tmp_path)
+        other.fit(held_out_recall(rest, held), "recall", looks_at(looks))
+        assert looks[0] == 0
+    again: list[int] = []
+    trainer_of(rest, SETTINGS, tmp_path).fit(
+        held_out_recall(rest, held), "recall", lambda epoch, _: again.append(epoch)
+    )
+    assert again == []
+    assert first.checkpoint.read_bytes() == stands
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ({"loss": "hinge"}, r"loss is softmax or bpr, and not 'hinge'; set loss=softmax\.$"),
-        ({"start": "zero"}, r"starts from xavier or ials, and not from 'zero'; set start=ials\.$"),
+        ({"start": "zero"}, r"starts from ials or xavier, and not from 'zero'; set start=ials\.$"),
+        ({"length": 1.5}, r"length is a power from 0 to 1, and not 1\.5; set length=0\.$"),
         ({"batch": 0}, r"batch must be above 0, and not 0\.$"),
         ({"temperature": -1.0}, r"temperature must be above 0, and not -1\.0\.$"),
     ],
@@ -298,11 +332,11 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
 def test_settings_that_make_no_sense_are_refused(change: dict[str, object], sentence: str, tmp_path: Path) -> None:
     """The sentence names the setting and its value."""
     with pytest.raises(InputError, match=sentence):
-        Trainer(planted(), replace(SETTINGS, **change), tmp_path / "checkpoint")  # type: ignore[arg-type]
+        trainer_of(planted(), replace(SETTINGS, **change), tmp_path)  # type: ignore[arg-type]
 
 
 def test_a_graph_without_edges_is_refused(tmp_path: Path) -> None:
     """There is nothing to learn, and the sentence says so."""
     empty = Interactions.of(np.empty(0, np.int64), np.empty(0, np.int64), 3, 4)
     with pytest.raises(InputError, match="no interaction to learn from"):
-        Trainer(empty, SETTINGS, tmp_path / "checkpoint")
+        trainer_of(empty, SETTINGS, tmp_path)
