@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 def _calm_libraries() -> None:
     """Keep standard error for progress and errors: torch's exporter alone tells of hundreds of harmless steps."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("train").setLevel(logging.INFO)
     for name in ("torch.onnx", "onnxscript", "onnx_ir", "alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if not sys.stderr.isatty():

@@ -74,7 +74,7 @@ def solve(matrix: sp.csr_array, other: Tensor, settings: IalsSettings) -> Tensor
         diagonal = settings.unobserved * values.clamp_min(0) + penalty[rows].unsqueeze(1).float()  # (B, D)
         gathered = turned[ids] * present.unsqueeze(-1)  # (B, n, D)
         solved[rows] = _solve_batch(gathered, present, diagonal)
-    return solved @ basis.T
+    return torch.mm(solved, basis.T)
 
 
 def _solve_batch(gathered: Tensor, present: Tensor, diagonal: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ divided by the root of both degrees (their equation 3), and what counts in the e
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import LGConv
@@ -31,6 +32,12 @@ def normalised_adjacency(interactions: Interactions) -> Tensor:
         warnings.filterwarnings("ignore", "Sparse (CSR tensor support|invariant checks)", UserWarning)
         csr = torch.sparse_coo_tensor(edges, weights, (nodes, nodes)).coalesce().to_sparse_csr()
         return torch.sparse_csr_tensor(csr.crow_indices().int(), csr.col_indices().int(), csr.values(), csr.shape)
+
+
+def edge_of_entries(interactions: Interactions) -> Tensor:
+    """Return, for each entry of `normalised_adjacency` in its order, the number of the edge that it stands for."""
+    by_item = np.lexsort((interactions.users, interactions.items))
+    return torch.from_numpy(np.concatenate([np.arange(len(interactions)), by_item]))
 
 
 class _LayerMean(torch.autograd.Function):
@@ -66,6 +73,7 @@ class LightGCN(nn.Module):
     """The model: ``model()`` gives the final vectors of users and of items."""
 
     adjacency: Tensor
+    edges: Tensor
 
     def __init__(self, interactions: Interactions, layers: int, start: Tensor) -> None:
         """Begin with the vectors ``start``.
@@ -80,8 +88,24 @@ class LightGCN(nn.Module):
         self.layers = layers
         self.embedding = nn.Parameter(start)
         self.register_buffer("adjacency", normalised_adjacency(interactions), persistent=False)
+        self.register_buffer("edges", edge_of_entries(interactions), persistent=False)
 
-    def forward(self) -> tuple[Tensor, Tensor]:
-        """Return the final vectors (users, D) and (items, D)."""
-        final: Tensor = _LayerMean.apply(self.embedding, self.adjacency, self.layers)
+    def forward(self, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the final vectors (users, D) and (items, D).
+
+        Args:
+            kept: (edges,) true where an edge is there to pass vectors along; None keeps all. Those that stay weigh
+                more, so that sums keep their size.
+        """
+        adjacency = self.adjacency if kept is None else self._thinned(kept)
+        final: Tensor = _LayerMean.apply(self.embedding, adjacency, self.layers)
         return final[: self.sizes[0]], final[self.sizes[0] :]
+
+    def _thinned(self, kept: Tensor) -> Tensor:
+        """Return the adjacency without some edges, in both directions, so it stays symmetric."""
+        full = self.adjacency
+        weight = kept.float() * (len(kept) / kept.sum())
+        values = full.values() * weight[self.edges]
+        return torch.sparse_csr_tensor(
+            full.crow_indices(), full.col_indices(), values, full.shape, check_invariants=False
+        )

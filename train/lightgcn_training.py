@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -42,6 +43,7 @@ class TrainingSettings:
     length: float
     batch: int
     negatives: int
+    edge_dropout: float
     rate: float
     warmup: int
     regularisation: float
@@ -65,6 +67,10 @@ class TrainingSettings:
         for name in ("dimension", "batch", "negatives", "rate", "temperature", "epochs", "evaluate_every"):
             if getattr(self, name) <= 0:
                 raise InputError(f"LightGCN's {name} must be above 0, and not {getattr(self, name)}.")
+        if not 0 <= self.edge_dropout < 1:
+            raise InputError(
+                f"LightGCN's edge_dropout is a chance below 1, and not {self.edge_dropout}; set edge_dropout=0."
+            )
         if not 0 <= self.length <= 1:
             raise InputError(f"LightGCN's length is a power from 0 to 1, and not {self.length}; set length=0.")
         return self
@@ -194,14 +200,24 @@ class Trainer:
             batches = user_batches(self.interactions, s.batch, s.negatives, rng)
         steps = math.ceil(length / s.batch)
         for number, batch in enumerate(tqdm(batches, total=steps, desc="steps", unit="step", leave=False)):
-            losses.append(self._step(batch, self.progress.epoch * steps + number, s.epochs * steps))
+            rate = s.rate * schedule(self.progress.epoch * steps + number, s.epochs * steps, s.warmup)
+            losses.append(self._step(batch, rate, self._kept(rng)))
         self.progress.epoch += 1
         return math.fsum(losses) / len(losses)
 
-    def _step(self, batch: Triples | UserBatch, step: int, steps: int) -> float:
+    def _kept(self, rng: np.random.Generator) -> Tensor | None:
+        """Return the edges that a step passes vectors along.
+
+        Edges that are left out teach the model to find what the graph does not already tell it.
+        """
+        if not self.settings.edge_dropout:
+            return None
+        return torch.from_numpy(rng.random(len(self.interactions), dtype=np.float32) >= self.settings.edge_dropout)
+
+    def _step(self, batch: Triples | UserBatch, rate: float, kept: Tensor | None) -> float:
         for group in self.optimiser.param_groups:
-            group["lr"] = self.settings.rate * schedule(step, steps, self.settings.warmup)
-        users, items = self.model()
+            group["lr"] = rate
+        users, items = self.model(kept)
         if isinstance(batch, Triples):
             loss = bpr(users[batch.users], items[batch.positives], items[batch.negatives])
             nodes = [batch.users, batch.positives + len(users), batch.negatives + len(users)]

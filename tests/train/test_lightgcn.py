@@ -33,6 +33,7 @@ SETTINGS = TrainingSettings(
     length=0.0,
     batch=16,
     negatives=20,
+    edge_dropout=0.1,
     rate=0.02,
     warmup=5,
     regularisation=0.0,
@@ -115,6 +116,26 @@ def test_vectors_and_gradient_agree_with_pytorch_geometric() -> None:
     (theirs * weights).sum().backward()
     assert model.embedding.grad is not None
     torch.testing.assert_close(model.embedding.grad, other.embedding.weight.grad)
+
+
+def test_edges_left_out_pass_nothing_either_way() -> None:
+    """The vectors are those of a graph whose adjacency has zeros there and the others scaled up; the gradient too."""
+    graph = random_graph()
+    kept = torch.from_numpy(np.random.default_rng(4).random(len(graph)) > 0.4)
+    thin = np.zeros((18, 18))
+    full = dense_adjacency(graph)
+    pairs = np.stack([graph.users, graph.items + 8])[:, kept.numpy()]
+    thin[pairs[0], pairs[1]] = full[pairs[0], pairs[1]] * len(graph) / int(kept.sum())
+    adjacency = torch.from_numpy(thin + thin.T)
+    model = LightGCN(graph, 2, xavier_start(graph, 5, seed=0))
+    start = model.embedding.detach().double().requires_grad_()
+    expected = (start + adjacency @ start + adjacency @ (adjacency @ start)) / 3
+    got = torch.cat(model(kept))
+    torch.testing.assert_close(got.double(), expected, atol=1e-6, rtol=1e-5)
+    (expected.square().sum() + got.double().square().sum()).backward()
+    assert model.embedding.grad is not None
+    assert start.grad is not None
+    torch.testing.assert_close(model.embedding.grad.double(), start.grad, atol=1e-6, rtol=1e-5)
 
 
 def test_bpr_by_hand() -> None:
@@ -324,6 +345,7 @@ def test_other_settings_or_data_begin_anew_beside_what_stands(tmp_path: Path) ->
     [
         ({"loss": "hinge"}, r"loss is softmax or bpr, and not 'hinge'; set loss=softmax\.$"),
         ({"start": "zero"}, r"starts from ials or xavier, and not from 'zero'; set start=ials\.$"),
+        ({"edge_dropout": 1.0}, r"edge_dropout is a chance below 1, and not 1\.0; set edge_dropout=0\.$"),
         ({"length": 1.5}, r"length is a power from 0 to 1, and not 1\.5; set length=0\.$"),
         ({"batch": 0}, r"batch must be above 0, and not 0\.$"),
         ({"temperature": -1.0}, r"temperature must be above 0, and not -1\.0\.$"),
