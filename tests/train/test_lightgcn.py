@@ -132,7 +132,7 @@ def test_edges_left_out_pass_nothing_either_way() -> None:
     expected = (start + adjacency @ start + adjacency @ (adjacency @ start)) / 3
     got = torch.cat(model(kept))
     torch.testing.assert_close(got.double(), expected, atol=1e-6, rtol=1e-5)
-    (expected.square().sum() + got.double().square().sum()).backward()
+    (expected.square().sum() + got.double().square().sum()).backward()  # type: ignore[no-untyped-call]
     assert model.embedding.grad is not None
     assert start.grad is not None
     torch.testing.assert_close(model.embedding.grad.double(), start.grad, atol=1e-6, rtol=1e-5)
