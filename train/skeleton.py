@@ -123,6 +123,9 @@ class PlaylistVector(nn.Module):
         self.fold_in = nn.Parameter(fold_in.clone())
         self.scale = nn.Parameter(torch.ones(len(BUCKETS)))
         self.offset = nn.Parameter(torch.zeros(len(BUCKETS), dimension))
+        # Chosen on validation after training: titles are learnt by heart sooner than tracks, and then trusted too much.
+        self.register_buffer("title_weight", torch.ones(len(BUCKETS)))
+        self.title_weight: Tensor
         self.mix = nn.Linear(2 * dimension, hidden)
         self.mixed = nn.Linear(hidden, dimension)
         for weight in (self.grams.weight, self.mixed.weight, self.mixed.bias):
@@ -139,7 +142,7 @@ class PlaylistVector(nn.Module):
         bucket = bucket_of(present.sum(1))
         attention = (seeds @ self.attention).masked_fill(~present, -1e9).softmax(1)
         pooled = ((attention * present).unsqueeze(-1) * seeds).sum(1)  # (B, D)
-        title = bag(self.grams, title_grams)
+        title = self.title_weight[bucket].unsqueeze(1) * bag(self.grams, title_grams)
         folded = self.scale[bucket].unsqueeze(1) * (pooled @ self.fold_in)
         mixed = self.mixed(nn.functional.gelu(self.mix(torch.cat([folded, title], 1))))
         vector: Tensor = folded + title + mixed + self.offset[bucket]

@@ -13,7 +13,7 @@ from tests.support.tiny_ranker import tiny_encoding, tiny_ranker
 from train.candidates import CandidateSampler, sampled_softmax
 from train.encoder import LoadedEncoder
 from train.examples import Example, Playlists, cut, draw, epoch, validation
-from train.llara import own_state
+from train.llara import own_state, weigh_titles
 from train.llara_model import Ranker
 from train.ranker_training import (
     Phase,
@@ -151,6 +151,22 @@ def test_the_skeleton_learns_what_belongs_together(loaded: LoadedEncoder, tmp_pa
     after = judge(model, training)
     assert after[0] > before[0] + 0.06
     assert after[1] > before[1] + 0.06
+
+
+def test_titles_that_mislead_are_weighed_down_where_there_are_seeds(loaded: LoadedEncoder, tmp_path: Path) -> None:
+    """After the weighing validation is ranked no worse at any number of seeds; a title alone keeps its full weight."""
+    model = tiny_ranker(loaded, TRACKS, loud=False)
+    training = training_on(loaded, model)
+    calibrate(model, training)
+    train_phase(model, skeleton_phase(model, epochs=3), training, tmp_path / "c.pt", silent)
+    torch.nn.init.normal_(model.playlist.grams.weight, std=3.0)  # titles that tell nothing, loudly
+    before = judge(model, training)
+    weigh_titles(model, training)
+    after = judge(model, training)
+    assert all(after[seeds] >= before[seeds] for seeds in before)
+    assert after[1] > before[1]
+    assert model.playlist.title_weight[0] == 1
+    assert (model.playlist.title_weight[1:] < 1).all()
 
 
 def test_llara_learns_over_a_skeleton_that_stays(loaded: LoadedEncoder, tmp_path: Path) -> None:
