@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -37,7 +38,7 @@ def endpoint() -> Iterator[str]:
     server.stop()
 
 
-def _s3(url: str):  # noqa: ANN202 - boto3 makes its clients' types while it runs
+def _s3(url: str) -> Any:  # boto3 makes the types of its clients while it runs
     return boto3.client(
         "s3",
         endpoint_url=url,

@@ -133,10 +133,14 @@ def test_a_way_to_machines_passes_its_tests_and_ansible_reads_its_inventory(
 ) -> None:
     """Counts, rules and refusals hold with the cloud's calls mocked; the inventory gives Ansible groups and hosts."""
     said = _tested(tf / root)
-    # With -verbose every run that applies ends with its state; the last of them that the file has is enough here.
-    states = [message["test_state"] for message in said if message["type"] == "test_state"]
+    # With -verbose every run that applies gives its state.
+    [state] = [
+        message["test_state"]
+        for message in said
+        if message["type"] == "test_state" and message["@testrun"] == "the_inventory_is_what_ansible_reads"
+    ]
     inventory = tmp_path / "tiny.yml"
-    inventory.write_text(states[-1]["values"]["outputs"]["inventory"]["value"])
+    inventory.write_text(state["outputs"]["inventory"]["value"])
     groups = _groups(inventory)
     assert set(groups["kubernetes"]) == set(groups["control_plane"]) | set(groups["workers"])
     assert groups["control_plane"]
@@ -145,7 +149,7 @@ def test_a_way_to_machines_passes_its_tests_and_ansible_reads_its_inventory(
         assert host["ansible_user"] == "segue"
         assert re.fullmatch(r"10\.[23]0\.0\.\d+", host["node_ip"])
         assert re.fullmatch(r"[\d.]+", host["ansible_host"])
-        assert host["pod_cidr"] == "10.244.0.0/16"
+        assert host["pod_network"] == "10.244.0.0/16"
     disks = [host["data_disk"] for host in groups["kubernetes"].values() if "data_disk" in host]
     assert len(disks) == 1
     assert disks[0].startswith("/dev/disk/by-id/")

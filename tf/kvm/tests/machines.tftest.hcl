@@ -150,7 +150,7 @@ run "the_way_in_leads_to_the_first_control_plane" {
 run "the_inventory_is_what_ansible_reads" {
   assert {
     condition = jsonencode(yamldecode(output.inventory)) == jsonencode({ kubernetes = {
-      vars = { pod_cidr = "10.244.0.0/16" }
+      vars = { pod_network = "10.244.0.0/16" }
       children = {
         control_plane = { hosts = {
           "tiny-control-plane-0" = { ansible_host = "203.0.113.7", ansible_user = "segue", node_ip = "10.20.0.10" }

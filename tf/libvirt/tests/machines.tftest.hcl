@@ -61,7 +61,7 @@ run "the_inventory_is_what_ansible_reads" {
 
   assert {
     condition = jsonencode(yamldecode(output.inventory)) == jsonencode({ kubernetes = {
-      vars = { pod_cidr = "10.244.0.0/16" }
+      vars = { pod_network = "10.244.0.0/16" }
       children = {
         control_plane = { hosts = {
           "tiny-control-plane-0" = {

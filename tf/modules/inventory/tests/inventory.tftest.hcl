@@ -14,7 +14,7 @@ run "nodes_are_reached_directly_by_default" {
 
   assert {
     condition = yamldecode(output.yaml) == { kubernetes = {
-      vars = { pod_cidr = "10.244.0.0/16" }
+      vars = { pod_network = "10.244.0.0/16" }
       children = {
         control_plane = { hosts = { "tiny-control-plane-0" = {
           ansible_host = "10.20.0.10", ansible_user = "segue", node_ip = "10.20.0.10"
