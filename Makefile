@@ -15,7 +15,7 @@ JOBS ?= 2
 BASE ?=
 
 .NOTPARALLEL:
-.PHONY: help setup run serve stop test lint format types layers pytest check-serve lock images gowalla clean
+.PHONY: help setup run serve stop test lint format types layers pytest check-serve lock images tf-providers test-tf gowalla clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,12 @@ lock: $(READY) ## Make the lock files again from requirements/*.in: make lock [A
 
 images: ## Build the container images with buildah: make images BASE=python-image@sha256:… (see docs/images.md)
 	@BASE="$(BASE)" scripts/images $(ARGS)
+
+tf-providers: ## Build the Terraform providers from their Go modules into build/terraform-providers
+	@scripts/tf-providers
+
+test-tf: $(READY) tf-providers ## Test tf/ with Terraform and the real providers, without any cloud
+	$(BIN)/pytest -n 0 tests/tf $(ARGS)
 
 gowalla: $(READY) ## Reproduce LightGCN's published figures on Gowalla; can be stopped and resumed
 	$(BIN)/python -m train reproduce $(ARGS)
