@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from data_processing.dataset import Dataset
 from segue.errors import InputError
-from segue.files import canonical_json, sha256_bytes, whole_directory, write_whole
+from segue.files import canonical_json, sha256_bytes, sha256_file, whole_directory, write_whole
 from segue.query import Encoding
 from train.backbone import Backbone, EncoderBackbone, PromptTokenizer, is_borrowed
 from train.candidates import CandidateSampler
@@ -67,6 +68,7 @@ def run(config: Config) -> None:
     loaded = load_encoder(config.encoder)
     model = build(config, dataset, loaded)
     training = training_of(config, dataset, loaded, model)
+    checkpoints, identity = Path(config.output).with_suffix(".checkpoints"), training_identity(config, dataset)
     with stage_run("llara", config, dataset.digest) as track:
         history: list[dict[str, float | str]] = []
 
@@ -79,13 +81,14 @@ def run(config: Config) -> None:
         for phase in phases(config, model):
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name in phase.parameters)
-            train_phase(model, phase, training, _checkpoint(config, dataset, phase), on_epoch)
+            train_phase(model, phase, training, checkpoints / f"{identity}-{phase.name}.pt", on_epoch)
             (open_gates if phase.curriculum else weigh_titles)(model, training)
         log_plot(learning_curves(history), "learning_curves.png")
         with whole_directory(Path(config.output)) as folder:
             save_file({name: t.contiguous() for name, t in own_state(model).items()}, folder / "ranker.safetensors")
             write_whole(folder / "config.json", canonical_json(asdict(config)))
             write_whole(folder / "metrics.json", json.dumps(history, indent=1).encode())
+    shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def build(config: Config, dataset: Dataset, loaded: LoadedEncoder) -> Ranker:
@@ -218,10 +221,13 @@ def own_state(model: Ranker) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in model.state_dict().items() if not is_borrowed(name)}
 
 
-def _checkpoint(config: Config, dataset: Dataset, phase: Phase) -> Path:
-    """Return where a phase's checkpoint stands; other settings or another dataset never find it."""
-    identity = sha256_bytes(canonical_json({**asdict(config), "digest": dataset.digest, "output": ""}))[:16]
-    return Path(config.output).with_suffix(".checkpoints") / f"{identity}-{phase.name}.pt"
+def training_identity(config: Config, dataset: Dataset) -> str:
+    """Return a short digest of all that training begins from; a checkpoint of anything else is never found."""
+    folders = (Path(folder) for folder in (config.lightgcn, config.text, config.projector))
+    files = sorted(file for folder in folders for file in folder.iterdir() if file.suffix in (".npy", ".safetensors"))
+    inputs = [sha256_file(file) for file in files]
+    described = {**asdict(config), "digest": dataset.digest, "inputs": inputs, "output": "", "threads": 0}
+    return sha256_bytes(canonical_json(described))[:16]
 
 
 def print_epoch(phase: str, number: int, figures: Mapping[str, float]) -> None:

@@ -1,6 +1,7 @@
 """The stages one after another, as the command line runs them: from a dataset to a bundle that serves."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 
 import data_processing.__main__ as data_command
 import train.__main__ as train_command
+from data_processing.dataset import Dataset
 from inference.ranker import Ranker
 from segue.bundle import Bundle
 from tests.support.tiny_bert import write_tiny_bert
+from train.__main__ import load_config
+from train.llara import training_identity
 
 
 class Road:
@@ -98,6 +102,21 @@ def test_the_same_seed_gives_the_same_bundle(road: Road) -> None:
     assert weights[0] == weights[1]
     assert road.train("export", "bundle2", "int8_tolerance=0.05") == 0
     assert Bundle.open(road.folder / "bundle2").digest == Bundle.open(road.folder / "bundle").digest
+
+
+def test_a_checkpoint_belongs_to_the_vectors_that_training_began_from(road: Road) -> None:
+    """Other vectors of LightGCN are another training; and a stage that is done leaves no checkpoint behind."""
+    other = road.folder / "other-lightgcn"
+    shutil.copytree(road.folder / "lightgcn", other)
+    np.save(other / "tracks.npy", np.load(other / "tracks.npy") * 2)
+    dataset = Dataset.open(road.folder / "dataset")
+
+    def identity(lightgcn: Path) -> str:
+        needs = [f"{need}={road.folder / need}" for need in ("dataset", "text", "projector")]
+        return training_identity(load_config("llara", [*needs, f"lightgcn={lightgcn}", "output=any"]), dataset)
+
+    assert identity(other) != identity(road.folder / "lightgcn") == identity(road.folder / "lightgcn")
+    assert not list(road.folder.glob("*.checkpoints"))
 
 
 def test_runs_keep_lineage_curves_and_the_bundle(road: Road) -> None:
