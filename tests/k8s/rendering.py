@@ -17,9 +17,9 @@ from delivery.pins import Pin, pin_path
 ROOT = Path(__file__).parents[2]
 EXPECTED = Path(__file__).parent / "expected"
 PINS = {
-    "staging": Pin(f"sha256:{'c' * 64}", 3, f"sha256:{'3' * 64}"),
-    "canary": Pin(f"sha256:{'b' * 64}", 2, f"sha256:{'2' * 64}", weight=10),
-    "production": Pin(f"sha256:{'a' * 64}", 1, f"sha256:{'1' * 64}"),
+    "staging": Pin(f"sha256:{'c' * 64}", 31, f"sha256:{'3' * 64}"),
+    "canary": Pin(f"sha256:{'b' * 64}", 21, f"sha256:{'2' * 64}", weight=10),
+    "production": Pin(f"sha256:{'a' * 64}", 11, f"sha256:{'1' * 64}"),
 }
 MISSING = "There is neither kustomize nor kubectl; one of them brings what renders k8s/."
 
@@ -37,7 +37,7 @@ def folders(root: Path = ROOT) -> list[str]:
     return sorted([*(name for name in found if "components/" not in name and name not in _BUILT_UPON), "workflows"])
 
 
-_BUILT_UPON = ("k8s/base", "k8s/traffic")
+_BUILT_UPON = ("k8s/base", "k8s/traffic", "k8s/platform/objects/base")
 
 
 def lay_out(target: Path) -> Path:
