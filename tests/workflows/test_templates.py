@@ -2,17 +2,15 @@
 
 import shutil
 import subprocess
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
 
 from tests.workflows.commands import WORKFLOWS, steps, templates
 
-KINDS = {"WorkflowTemplate": "workflowtemplates", "CronWorkflow": "cronworkflows"}
+KINDS = ("WorkflowTemplate", "CronWorkflow")
 LEARNED = ("lightgcn", "text", "projector", "llara", "export")
 
 
@@ -116,54 +114,3 @@ def test_argo_finds_nothing_to_complain_about() -> None:
         pytest.skip("There is no argo command; make airgap builds it.")
     done = subprocess.run(["argo", "lint", "--offline", *map(str, files())], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("file", files(), ids=lambda file: file.stem)
-def test_the_templates_fit_argos_own_schema(file: Path) -> None:
-    """Upstream's full definitions, out of the Go module's archive; a field that is misspelled is found."""
-    for one in yaml.safe_load_all(file.read_text()):
-        problems = definition(one["kind"]).iter_errors(one)
-        assert [f"{list(problem.path)}: {problem.message}" for problem in problems] == []
-
-
-def test_the_schema_would_find_a_misspelled_field() -> None:
-    """A check that takes everything would prove nothing."""
-    wrong = templates()["promote-model"]
-    wrong["spec"]["templates"][0]["retryStrategie"] = {"limit": "3"}
-    (problem,) = definition("WorkflowTemplate").iter_errors(wrong)
-    assert "retryStrategie" in problem.message
-
-
-@cache
-def definition(kind: str) -> Draft202012Validator:
-    """Return what holds objects of a kind to its definition, which is a megabyte of YAML."""
-    text = (_definitions() / f"argoproj.io_{KINDS[kind]}.yaml").read_text()
-    found = yaml.load(text, Loader=yaml.CSafeLoader)
-    return Draft202012Validator(closed(found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]))
-
-
-def _definitions() -> Path:
-    module = "github.com/argoproj/argo-workflows/v3@v3.7.3"
-    if shutil.which("go") is None:
-        pytest.skip("There is no go command, which brings Argo's definitions.")
-    done = subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True)
-    folder = Path(done.stdout.strip()) / module / "manifests" / "base" / "crds" / "full"
-    if not folder.is_dir():
-        pytest.skip(f"Argo's definitions are not in Go's module cache; go mod download {module} brings them.")
-    return folder
-
-
-def closed(schema: Any) -> Any:
-    """Return a schema that refuses fields that it does not name, and takes Kubernetes' words for JSON Schema's."""
-    if not isinstance(schema, dict):
-        return [closed(one) for one in schema] if isinstance(schema, list) else schema
-    if schema.get("x-kubernetes-int-or-string"):
-        return {"type": ["integer", "string"]}
-    plain = {
-        name: closed(value) for name, value in schema.items() if name not in ("description", "format", "properties")
-    }
-    if "properties" in schema:
-        plain["properties"] = {name: closed(value) for name, value in schema["properties"].items()}
-        if not schema.get("x-kubernetes-preserve-unknown-fields"):
-            plain.setdefault("additionalProperties", False)
-    return plain
