@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 KUBERNETES = "k8s.io/kubernetes@v1.36.3"
 _SWAGGER = "api/openapi-spec/swagger.json"
