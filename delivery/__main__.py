@@ -38,6 +38,9 @@ _RUN = """examples:
   segue run --playlists my/playlists exports/*.csv --port 8080"""
 _SERVE = """example:
   segue serve --environment staging --port 8001"""
+_FETCH = """examples:
+  segue fetch --environment production --output incumbent
+  segue fetch --version 3 --output incumbent"""
 _SETTINGS = """Settings come from flags, else from the environment (SEGUE_WORKSPACE, SEGUE_STORE, SEGUE_S3_ENDPOINT,
 SEGUE_GITOPS, SEGUE_GITOPS_REMOTE, SEGUE_GIT_NAME, SEGUE_GIT_EMAIL, MLFLOW_TRACKING_URI); see docs/delivery.md."""
 
@@ -63,7 +66,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    for add in (_add_run, _add_serve, _add_stop, _add_publish, _add_promote, _add_rollback, _add_status, _add_audit):
+    adders = (
+        _add_run, _add_serve, _add_stop, _add_publish, _add_promote, _add_rollback, _add_fetch, _add_status, _add_audit
+    )  # fmt: skip
+    for add in adders:
         add(verbs)
     return parser
 
@@ -143,6 +149,15 @@ def _add_rollback(verbs: "Verbs") -> None:
     rollback = _add(verbs, "rollback", purpose, _ROLLBACK, _rollback)
     rollback.add_argument("--environment", required=True, choices=ENVIRONMENTS, help="the environment")
     rollback.add_argument("--reason", default="", help="kept in the commit and in the quarantine")
+
+
+def _add_fetch(verbs: "Verbs") -> None:
+    purpose = "copy a bundle from the store to a folder, verified; nothing where nothing is pinned"
+    fetch = _add(verbs, "fetch", purpose, _FETCH, _fetch)
+    which = fetch.add_mutually_exclusive_group(required=True)
+    which.add_argument("--environment", choices=ENVIRONMENTS, help="what stands there")
+    which.add_argument("--version", type=int, help="by its number in the registry")
+    fetch.add_argument("--output", type=Path, required=True, metavar="DIR", help="an earlier folder is replaced")
 
 
 def _add_status(verbs: "Verbs") -> None:
@@ -266,6 +281,15 @@ def _tell(move: "Move", verb: str) -> None:
     print(f"{move.environment} {verb} version {move.pin.version} {move.pin.digest} (commit {move.commit[:10]})")
     for note in move.notes:
         print(note, file=sys.stderr)
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from delivery.road import open_road
+    from delivery.status import fetch_to
+
+    digest = fetch_to(open_road(_settings(options)), options.environment, options.version, options.output)
+    print(digest or f"Nothing is pinned in {options.environment}.")
+    return 0
 
 
 def _status(options: argparse.Namespace) -> int:

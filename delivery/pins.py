@@ -12,6 +12,8 @@ from segue.errors import PromotionError
 ENVIRONMENTS = ("staging", "canary", "production")
 QUARANTINE = "k8s/quarantine.yaml"
 _FIELDS = {"digest": str, "version": int, "report": str, "weight": int}
+# Written for the route, which has to name both shares and can copy from a file, but not subtract.
+_REMAINDER = "remainder"
 _PIN_HEAD = "# What stands in {}. Written by segue promote and segue rollback; docs/delivery.md tells how.\n"
 _QUARANTINE_HEAD = (
     "# Bundles that were rolled back. Written by segue rollback; docs/delivery.md tells how one is released.\n"
@@ -45,7 +47,7 @@ class Pin:
 
     def to_yaml(self, environment: str) -> bytes:
         """Return the pin file's bytes."""
-        values = {name: getattr(self, name) for name in _FIELDS}
+        values = {name: getattr(self, name) for name in _FIELDS} | {_REMAINDER: 100 - self.weight}
         return (_PIN_HEAD.format(environment) + yaml.safe_dump(values, sort_keys=False)).encode()
 
     @classmethod
@@ -58,7 +60,9 @@ class Pin:
         if data is None:
             return cls()
         value = _load(data, where)
-        if problem := _pin_problem(value):
+        remainder = value.pop(_REMAINDER, None)  # pins of earlier commits have none
+        problem = _pin_problem(value) or _remainder_problem(value["weight"], remainder)
+        if problem:
             raise PromotionError(f"The pin {where} cannot be used, because {problem}; mend it by a commit.")
         return cls(**value)
 
@@ -78,6 +82,13 @@ def _pin_problem(value: Mapping[str, Any]) -> str:
     if wrong:
         return f"its {wrong[0]} {value[wrong[0]]!r} is not sha256: and 64 hex digits"
     return "" if value["version"] >= 1 else f"its version is {value['version']}"
+
+
+def _remainder_problem(weight: int, remainder: Any) -> str:
+    """Return why the two shares of a pin do not make a whole, or ""."""
+    if remainder is None or remainder == 100 - weight:
+        return ""
+    return f"its remainder is {remainder!r}, and beside a weight of {weight} it has to be {100 - weight}"
 
 
 @dataclass(frozen=True, slots=True)

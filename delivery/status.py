@@ -99,6 +99,29 @@ def fetch(road: Road, pin: Pin, report: Report) -> Bundle:
     return bundle
 
 
+def fetch_to(road: Road, environment: str | None, version: int | None, target: Path) -> str:
+    """Copy what stands in ``environment``, or else the ``version`` of the registry, to a folder; return its digest.
+
+    Returns "" where nothing is pinned in the environment, and makes no folder then.
+
+    Raises:
+        InputError: The registry has no such version.
+        SegueError: The store does not hold the bundle, or holds another one.
+    """
+    if environment is None:
+        digest = _registered(road, version or 0)
+    else:
+        digest = road.pin(road.repository.head(), environment).digest
+    return road.store.fetch(digest, target).digest if digest else ""
+
+
+def _registered(road: Road, number: int) -> str:
+    found = road.registry.get(number)
+    if found is None:
+        raise InputError(f"The registry has no version {number}; segue status and segue audit show those in use.")
+    return found.entry.digest
+
+
 def _put_beside(path: Path, report: Report) -> None:
     if not path.is_file() or path.read_bytes() != report.data:
         write_whole(path, report.data)

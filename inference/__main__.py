@@ -1,6 +1,7 @@
-"""The command of the room: ``python -m inference serve`` and ``python -m inference predict``."""
+"""The command of the room: ``python -m inference serve``, ``predict`` and ``fetch``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     _add_serve(verbs)
     _add_predict(verbs)
+    _add_fetch(verbs)
     return parser
 
 
@@ -57,6 +59,40 @@ def _add_predict(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     predict.add_argument("-k", type=int, default=10, help="how many tracks to recommend (default: %(default)s)")
     predict.set_defaults(run=_predict)
+
+
+def _add_fetch(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    fetch = verbs.add_parser(
+        "fetch",
+        help="fetch a pinned bundle from an S3 store, verified, for serve to read",
+        description="Fetch a pinned bundle from an S3 store to a folder: whole and verified, or not at all. The access "
+        "key comes from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, the region from "
+        "AWS_DEFAULT_REGION (us-east-1), the address of a service that is not Amazon's own from SEGUE_S3_ENDPOINT.",
+        epilog="example:\n  python -m inference fetch --store s3://segue/store --digest sha256:… --output var/bundle",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add, given = fetch.add_argument, os.environ.get
+    add("--output", type=Path, required=True, metavar="DIR", help="the bundle's folder; an earlier one is replaced")
+    add("--store", metavar="ADDRESS", default=given("SEGUE_STORE", ""), help="s3://bucket/prefix (SEGUE_STORE)")
+    add("--digest", default=given("SEGUE_BUNDLE_DIGEST", ""), help="the bundle (SEGUE_BUNDLE_DIGEST)")
+    add("--report", default=given("SEGUE_BUNDLE_REPORT", ""), help="how it was judged (SEGUE_BUNDLE_REPORT)")
+    fetch.set_defaults(run=_fetch)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from inference.fetch import fetch
+    from inference.store import Key, Store
+
+    given = os.environ.get
+    key = Key(
+        given("AWS_ACCESS_KEY_ID", ""),
+        given("AWS_SECRET_ACCESS_KEY", ""),
+        given("AWS_SESSION_TOKEN", ""),
+        given("AWS_DEFAULT_REGION") or "us-east-1",
+    )
+    store = Store(options.store, given("SEGUE_S3_ENDPOINT", ""), key)
+    bundle = fetch(store, options.digest, options.report, options.output)
+    print(f"{bundle.digest} stands verified in {options.output}")
 
 
 def _serve(options: argparse.Namespace) -> None:

@@ -56,7 +56,8 @@ def test_a_promotion_is_one_commit_that_carries_the_verdict(
     assert told["Segue-Report"] == published.report.digest
     assert road.repository.history(move.commit, ".")[:2] == [move.commit, before]
     file = yaml.safe_load((road.repository.path / pin_path("staging")).read_bytes())
-    assert file == {"digest": bundles[0].digest, "version": 1, "report": published.report.digest, "weight": 100}
+    pin = {"digest": bundles[0].digest, "version": 1, "report": published.report.digest, "weight": 100}
+    assert file == pin | {"remainder": 0}
 
 
 @pytest.mark.parametrize("verdict", ["fail", "inconclusive"])
@@ -344,6 +345,7 @@ def test_the_rules_hold_for_what_a_commit_is_put_on(
         (b"digest: sha256:12\nversion: 1\nreport: ''\nweight: 100\n", "digest 'sha256:12' is not sha256:"),
         (b"digest: ''\nversion: true\nreport: ''\nweight: 100\n", "its version is True"),
         (b"digest: ''\nversion: 0\nreport: ''\nweight: 200\n", "its weight is 200"),
+        (b"digest: ''\nversion: 0\nreport: ''\nweight: 10\nremainder: 80\n", "it has to be 90"),
     ],
 )
 def test_a_pin_that_cannot_be_read_stops_everything(

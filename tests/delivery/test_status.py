@@ -9,7 +9,7 @@ from delivery.gitops import Change, Repository
 from delivery.pins import ENVIRONMENTS, QUARANTINE, Pin, Quarantine, pin_path
 from delivery.promotion import Order, promote, roll_back
 from delivery.road import Road
-from delivery.status import Standing, audit, standing
+from delivery.status import Standing, audit, fetch_to, standing
 from segue.bundle import Bundle
 from segue.errors import InputError, SegueError
 from tests.delivery.conftest import Publish
@@ -101,7 +101,23 @@ def test_the_audit_tells_who_did_what_and_why(road: Road, bundles: list[Bundle],
 def test_the_projects_own_pins_begin_empty_and_as_the_local_ones_do(environment: str) -> None:
     """k8s/ of this repository is the layout that the local road copies."""
     data = (ROOT / pin_path(environment)).read_bytes()
-    assert set(yaml.safe_load(data)) == {"digest", "version", "report", "weight"}
+    assert set(yaml.safe_load(data)) == {"digest", "version", "report", "weight", "remainder"}
     if not Pin.from_yaml(data, environment):
         assert data == Pin().to_yaml(environment)
     assert Quarantine.from_yaml((ROOT / QUARANTINE).read_bytes(), QUARANTINE) is not None
+
+
+def test_what_is_pinned_or_registered_comes_to_a_folder(
+    road: Road, bundles: list[Bundle], publish_bundle: Publish, tmp_path: Path
+) -> None:
+    """By environment or by version; nothing is made where nothing is pinned, and an unknown version is said."""
+    assert fetch_to(road, "production", None, tmp_path / "incumbent") == ""
+    assert not (tmp_path / "incumbent").exists()
+    publish_bundle(bundles[0])
+    publish_bundle(bundles[1])
+    promote(road, Order("staging", bundles[1].digest))
+    assert fetch_to(road, "staging", None, tmp_path / "incumbent") == bundles[1].digest
+    assert fetch_to(road, None, 1, tmp_path / "incumbent") == bundles[0].digest
+    assert Bundle.open(tmp_path / "incumbent").digest == bundles[0].digest
+    with pytest.raises(InputError, match="has no version 9"):
+        fetch_to(road, None, 9, tmp_path / "incumbent")

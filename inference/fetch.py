@@ -1,0 +1,55 @@
+"""Fetch the bundle that an environment pins from the object store: whole and verified, or not at all."""
+
+from pathlib import Path
+
+from inference.store import Store
+from segue.bundle import MANIFEST, REPORT, Bundle, Manifest, manifest_digest
+from segue.errors import BundleError, InputError
+from segue.files import sha256_bytes, whole_directory
+
+_HEX = frozenset("0123456789abcdef")
+
+
+def fetch(store: Store, digest: str, report: str, target: Path) -> Bundle:
+    """Copy a bundle to the folder ``target``, with the judgement that the pin names.
+
+    Args:
+        store: Where `segue publish` put it.
+        digest: The bundle, ``sha256:…``.
+        report: The report that judged it, ``sha256:…``; "" for none.
+        target: The folder; an earlier one is replaced.
+
+    Raises:
+        InputError: ``digest`` or ``report`` is no digest.
+        StoreError: The store cannot be reached or does not hold it.
+        BundleError: What it holds is not what the digests say.
+    """
+    root = f"bundles/sha256/{_hex(digest)}"
+    manifest = store.read(f"{root}/{MANIFEST}")
+    if manifest_digest(manifest) != digest:
+        raise BundleError(f"The manifest of {digest} in the store was changed; publish the bundle again.")
+    with whole_directory(target) as staging:
+        for name in Manifest.from_bytes(manifest, f"of {digest}").files:
+            if Path(name).name != name:  # the manifest is only as trustworthy as who wrote it
+                raise BundleError(f"The bundle {digest} names a file {name!r} outside its folder; it is not fetched.")
+            store.fetch(f"{root}/{name}", staging / name)
+        (staging / MANIFEST).write_bytes(manifest)
+        if report:
+            (staging / REPORT).write_bytes(_judgement(store, root, report))
+        Bundle.open(staging, digest)
+    return Bundle.open(target, digest)
+
+
+def _judgement(store: Store, root: str, report: str) -> bytes:
+    data = store.read(f"{root}/reports/{_hex(report)}.json")
+    if sha256_bytes(data) != _hex(report):
+        raise BundleError(f"The report {report} in the store was changed; judge the bundle again and publish it.")
+    return data
+
+
+def _hex(digest: str) -> str:
+    """Return the 64 hex digits of ``sha256:…``, which may then stand in a path."""
+    algorithm, _, digits = digest.partition(":")
+    if algorithm != "sha256" or len(digits) != 64 or not _HEX.issuperset(digits):
+        raise InputError(f"{digest!r} is not a digest; one is written sha256: and 64 hex digits.")
+    return digits

@@ -1,0 +1,94 @@
+"""Argo CD's applications name what is there, and all of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.k8s.pods import Renders
+from tests.k8s.rendering import objects, render
+
+OTHERS = "http://git.git.svc/other.git"
+# Rendered by no application: the roots are what Ansible's own two point to, and SeaweedFS stands ready beside MinIO.
+BESIDE = {"k8s/roots/platform", "k8s/roots/segue", "k8s/platform/objects/seaweedfs"}
+
+
+def of(rendered: Renders, root: str) -> list[dict[str, Any]]:
+    return [one for one in rendered[f"k8s/roots/{root}"] if one["kind"] == "Application"]
+
+
+def sources(rendered: Renders) -> list[str]:
+    ours = [
+        one for root in ("platform", "segue") for one in of(rendered, root) if "example" in str(one["spec"]["source"])
+    ]
+    sets = [one["spec"]["template"] for one in rendered["k8s/roots/segue"] if one["kind"] == "ApplicationSet"]
+    return [one["spec"]["source"]["path"] for one in [*ours, *sets]]
+
+
+def test_every_folder_has_its_application(rendered: Renders) -> None:
+    """And every application its folder; an environment's is named by the pin that it stands beside."""
+    named = {path for path in sources(rendered) if "{{" not in path}
+    environments = {f"k8s/environments/{name}" for name in ("staging", "canary", "production")}
+    assert named == set(rendered) - BESIDE - environments
+    assert "{{ .path.path }}" in sources(rendered)
+
+
+def test_an_environment_comes_to_be_with_its_first_pin(rendered: Renders) -> None:
+    """Argo CD makes an application of each pin that names a bundle, and removes nothing when it cannot read them."""
+    (one,) = [
+        o
+        for o in rendered["k8s/roots/segue"]
+        if o["kind"] == "ApplicationSet" and o["metadata"]["name"] == "environments"
+    ]
+    (generator,) = one["spec"]["generators"]
+    assert generator["git"]["files"] == [{"path": "k8s/environments/*/bundle.yaml"}]
+    assert generator["selector"]["matchExpressions"] == [{"key": "digest", "operator": "NotIn", "values": [""]}]
+    assert one["spec"]["syncPolicy"]["preserveResourcesOnDeletion"] is True
+
+
+def test_what_others_stand_on_comes_first(rendered: Renders) -> None:
+    """Definitions, then store and database, then what uses them."""
+    wave = {
+        one["metadata"]["name"]: int(one["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"])
+        for one in of(rendered, "platform")
+    }
+    assert wave["gateway-api"] < wave["traefik"]
+    assert wave["traefik-definitions"] < wave["traefik"]
+    assert wave["argo-workflows-definitions"] < wave["argo-workflows"]
+    assert max(wave["objects"], wave["postgres"]) < min(wave["mlflow"], wave["argo-workflows"])
+
+
+@pytest.mark.parametrize("root", ["platform", "segue"])
+def test_git_is_the_truth(root: str, rendered: Renders) -> None:
+    """What somebody changes by hand is put back, and an application that fails is tried again."""
+    for one in of(rendered, root):
+        assert one["spec"]["syncPolicy"]["automated"]["selfHeal"] is True
+        assert one["spec"]["syncPolicy"]["retry"]["limit"] == -1
+        assert one["spec"]["project"] == root
+
+
+def test_definitions_are_never_removed(rendered: Renders) -> None:
+    """What they define would go with them."""
+    upstream = [
+        one for one in of(rendered, "platform") if one["spec"]["source"]["repoURL"].startswith("https://github.com/")
+    ]
+    assert len(upstream) == 3
+    for one in upstream:
+        assert one["spec"]["syncPolicy"]["automated"]["prune"] is False
+        assert "finalizers" not in one["metadata"]
+        assert one["spec"]["source"]["targetRevision"].startswith("v")
+
+
+@pytest.mark.parametrize("root", ["platform", "segue"])
+def test_one_patch_says_where_the_repositories_are(root: str, copy: Path) -> None:
+    """As the root application of an installation says it; nothing of the default is left."""
+    file = copy / "k8s" / "roots" / root / "kustomization.yaml"
+    names = yaml.safe_load((file.parent / "source.yaml").read_text())["data"]
+    steps = [{"op": "replace", "path": f"/data/{name}", "value": OTHERS} for name in names if name != "revision"]
+    patch = {"patches": [{"target": {"kind": "ConfigMap", "name": "source"}, "patch": yaml.safe_dump(steps)}]}
+    file.write_text(file.read_text() + yaml.safe_dump(patch))
+    text = render(file.parent)
+    assert "example.com" not in text
+    assert "github.com" not in text
+    assert {one["spec"]["source"]["repoURL"] for one in objects(text) if one["kind"] == "Application"} == {OTHERS}

@@ -1,0 +1,135 @@
+"""The steps' scripts do under a real shell what the templates count on."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.workflows.commands import ROOT, steps
+
+STUB = """#!/bin/sh
+echo "$*" >>"$CALLS"
+printf '%s\\n' "$SAYS"
+exit "${CODE_OF_COMMAND:-0}"
+"""
+
+
+def run(name: str, folder: Path, real: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a step's script below a folder, with the real rooms or with a stand-in that writes its calls down."""
+    script = dict(steps())[name]["container"]["args"][0]
+    script = re.sub(r"(?<=[ =>])(/srv/segue|/tmp)(?=[/ ])", lambda found: str(folder) + found[0], script)
+    for part in ("srv/segue", "tmp", "bin"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    python = folder / "bin" / "python3"
+    if real:
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    else:
+        python.write_text(STUB)
+        (folder / "bin" / "git").write_text(STUB)
+        (folder / "bin" / "git").chmod(0o755)
+    python.chmod(0o755)
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    given = {**os.environ, "PATH": path, "CALLS": str(folder / "calls"), "SAYS": "", **environment}
+    return subprocess.run(["sh", "-euc", script], cwd=ROOT, env=given, capture_output=True, text=True)
+
+
+def said(folder: Path, name: str) -> str:
+    return (folder / "tmp" / name).read_text().rstrip("\n")
+
+
+def calls(folder: Path) -> list[str]:
+    return [re.sub(re.escape(str(folder)), "", line) for line in (folder / "calls").read_text().splitlines()]
+
+
+def ingest(folder: Path, profile: str = "auto", seed: str = "0", **more: str) -> subprocess.CompletedProcess[str]:
+    given = {"PLAYLISTS": "", "SAMPLE": "120", "SEED": seed, "PROFILE": profile, "CODE": "0.1.0"}
+    return run("train-model/ingest", folder, real=True, **{**given, **more})
+
+
+def test_without_playlists_some_are_made_up(tmp_path: Path) -> None:
+    """The profile fits them, the same again has the same key, and another seed has another."""
+    for name, seed in (("first", "0"), ("again", "0"), ("other", "1")):
+        done = ingest(tmp_path / name, seed=seed)
+        assert done.returncode == 0, done.stderr
+    first, again, other = (tmp_path / name for name in ("first", "again", "other"))
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", said(first, "digest"))
+    assert said(first, "profile") == "sample"
+    assert re.fullmatch(r"[0-9a-f]{32}", said(first, "key"))
+    assert said(first, "key") == said(again, "key") != said(other, "key")
+    assert (first / "srv/segue/dataset/manifest.json").is_file()
+
+
+def test_a_bad_dataset_ends_the_step_with_its_sentence(tmp_path: Path) -> None:
+    """With the command's own exit code, which is not one that is tried again."""
+    folder = tmp_path / "srv" / "segue" / "playlists"
+    folder.mkdir(parents=True)
+    (folder / "mpd.slice.0-999.json").write_text('{"playlists": [{"name": ')
+    done = ingest(tmp_path, PLAYLISTS="playlists/ours")
+    assert 0 < done.returncode < 128
+    assert "mpd.slice.0-999.json" in done.stderr
+    assert not (tmp_path / "tmp" / "key").exists()
+
+
+@pytest.mark.parametrize("verdict,code", [("pass", "0"), ("fail", "1"), ("inconclusive", "2")])
+def test_a_verdict_is_an_output_and_no_failure(verdict: str, code: str, tmp_path: Path) -> None:
+    """Whatever it is, the step succeeds and hands on the word and the sentence."""
+    sentence = f"{verdict}: Not proven: about 30 held-out playlists would settle it.\nreport: report.html"
+    done = run("train-model/gate", tmp_path, SEED="0", SAYS=sentence, CODE_OF_COMMAND=code)
+    assert done.returncode == 0, done.stderr
+    assert said(tmp_path, "verdict") == verdict
+    assert said(tmp_path, "reason") == "Not proven: about 30 held-out playlists would settle it."
+    assert "--incumbent" not in calls(tmp_path)[0]
+
+
+def test_a_gate_that_could_not_measure_fails_the_step(tmp_path: Path) -> None:
+    """No data is never a pass."""
+    assert run("train-model/gate", tmp_path, SEED="0", CODE_OF_COMMAND="3").returncode != 0
+
+
+def test_an_incumbent_is_judged_against_where_there_is_one(tmp_path: Path) -> None:
+    """The folder that the step before brought."""
+    (tmp_path / "srv" / "segue" / "incumbent").mkdir(parents=True)
+    run("train-model/gate", tmp_path, SEED="0", SAYS="pass: Better.")
+    assert calls(tmp_path)[0].endswith("--incumbent /srv/segue/incumbent")
+
+
+@pytest.mark.parametrize("version,which", [("0", "--environment production"), ("7", "--version 7")])
+def test_the_incumbent_is_the_version_asked_for(version: str, which: str, tmp_path: Path) -> None:
+    """0 is what stands in production."""
+    done = run("train-model/incumbent", tmp_path, VERSION=version, SEGUE_REPOSITORY="http://git/segue.git")
+    assert done.returncode == 0, done.stderr
+    assert calls(tmp_path)[-1] == f"-m delivery fetch {which} --output /srv/segue/incumbent"
+
+
+def test_publishing_hands_on_version_and_digest(tmp_path: Path) -> None:
+    """And where the report can be read."""
+    lines = f"version 12\nsha256:{'a' * 64}\npublished with the verdict pass: Better."
+    done = run("train-model/publish", tmp_path, SAYS=lines, MLFLOW="http://mlflow.segue.internal")
+    assert done.returncode == 0, done.stderr
+    assert said(tmp_path, "version") == "12"
+    assert said(tmp_path, "digest") == f"sha256:{'a' * 64}"
+    assert said(tmp_path, "report-address") == "http://mlflow.segue.internal/#/models/segue/versions/12"
+
+
+@pytest.mark.parametrize(
+    "version,weight,words",
+    [("", "", "--to canary"), ("3", "", "--to canary --version 3"), ("", "25", "--to canary --weight 25")],
+)
+def test_a_promotion_says_what_was_asked(version: str, weight: str, words: str, tmp_path: Path) -> None:
+    """What was left empty is the command's own to choose."""
+    done = run(
+        "promote-model/promote", tmp_path, ENVIRONMENT="canary", VERSION=version, WEIGHT=weight, SEGUE_REPOSITORY="x"
+    )
+    assert done.returncode == 0, done.stderr
+    assert calls(tmp_path)[-1] == f"-m delivery promote {words}"
+
+
+def test_a_reason_stays_one_word_to_the_shell(tmp_path: Path) -> None:
+    """Whatever somebody writes into it."""
+    reason = 'too loud"; touch /srv/segue/harm; echo "'
+    done = run("rollback-model/roll-back", tmp_path, ENVIRONMENT="production", REASON=reason, SEGUE_REPOSITORY="x")
+    assert done.returncode == 0, done.stderr
+    assert calls(tmp_path)[-1] == f"-m delivery rollback --environment production --reason {reason}"

@@ -1,0 +1,112 @@
+"""The templates hold what docs/platform.md promises of them."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.workflows.commands import WORKFLOWS, steps, templates
+
+LEARNED = ("lightgcn", "text", "projector", "llara", "export")
+
+
+def step(name: str) -> dict[str, Any]:
+    return dict(steps())[name]
+
+
+def files() -> list[Path]:
+    """Return the files that hold something of Argo's."""
+    return [*sorted(WORKFLOWS.glob("*-*.yaml")), WORKFLOWS / "retrain.yaml"]
+
+
+def test_the_readme_command_needs_nothing_more() -> None:
+    """`argo submit --from workflowtemplate/train-model -p model-version=0`: every other parameter has a value."""
+    parameters = templates()["train-model"]["spec"]["arguments"]["parameters"]
+    assert parameters[0]["name"] == "model-version"
+    assert all("value" in parameter for parameter in parameters)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_what_was_learned_before_is_not_learned_again(name: str) -> None:
+    """A stage is remembered by the dataset, the settings and the code."""
+    assert step(f"train-model/{name}")["memoize"]["key"] == f"{name}-{{{{inputs.parameters.key}}}}"
+    script = step("train-model/ingest")["container"]["args"][0]
+    assert '"$digest $SEED $PROFILE $CODE" | sha256sum' in script
+
+
+@pytest.mark.parametrize("name", ["lightgcn", "llara"])
+def test_a_killed_stage_finds_its_checkpoint(name: str) -> None:
+    """It stands on a volume that outlives the pod, where the stage looks: beside its output."""
+    container = step(f"train-model/{name}")["container"]
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == "checkpoints"]
+    assert mount["mountPath"] == f"/srv/segue/work/{name}.checkpoints"
+    assert f"output=/srv/segue/work/{name}" in container["args"][0]
+
+
+@pytest.mark.parametrize("name", ["ingest", *LEARNED, "gate"])
+def test_what_cannot_pass_is_not_tried_again(name: str) -> None:
+    """A dataset or a setting that is refused stays refused: only a pod that was killed or lost is started again."""
+    expression = step(f"train-model/{name}")["retryStrategy"]["expression"]
+    assert 'lastRetry.status == "Error"' in expression
+    assert ">= 128" in expression
+
+
+@pytest.mark.parametrize("name", ["train-model/incumbent", "train-model/publish", "promote-model/promote"])
+def test_what_may_pass_is_tried_again_with_growing_pauses(name: str) -> None:
+    """The store, the registry and Git can be away for a while."""
+    strategy = step(name)["retryStrategy"]
+    assert strategy["retryPolicy"] == "Always"
+    assert "expression" not in strategy
+    assert int(strategy["backoff"]["factor"]) >= 2
+
+
+def test_nothing_is_staged_without_a_pass() -> None:
+    """The workflow asks the verdict, and the command that it then calls asks the report again."""
+    train = next(one for one in templates()["train-model"]["spec"]["templates"] if one["name"] == "train")
+    staging = next(task for task in train["dag"]["tasks"] if task["name"] == "staging")
+    assert staging["when"] == "{{tasks.gate.outputs.parameters.verdict}} == pass"
+    outputs = {parameter["name"] for parameter in train["outputs"]["parameters"]}
+    assert {"verdict", "reason", "report", "version", "digest"} <= outputs
+
+
+@pytest.mark.parametrize("name,template", steps(), ids=[name for name, _ in steps()])
+def test_a_step_can_write_nowhere_else_and_gain_nothing(name: str, template: dict[str, Any]) -> None:
+    """Read-only root, no capabilities but an image builder's, limits, no token, and no root but that builder."""
+    workflow = templates()[name.split("/")[0]]["spec"]
+    container, pod = template["container"], workflow["securityContext"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+    assert {"cpu", "memory", "ephemeral-storage"} == set(container["resources"]["limits"])
+    assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert workflow["automountServiceAccountToken"] is False
+    assert workflow["executor"] == {"serviceAccountName": "executor"}
+    if name != "build-images/image":
+        assert (pod["runAsNonRoot"], "add" in container["securityContext"]["capabilities"]) == (True, False)
+
+
+@pytest.mark.parametrize("name,template", steps(), ids=[name for name, _ in steps()])
+def test_no_text_of_a_submitter_becomes_part_of_a_script(name: str, template: dict[str, Any]) -> None:
+    """Parameters come in by variables; in a script their text would be a command."""
+    assert "{{" not in "".join(template["container"]["args"])
+
+
+def test_accounts_can_only_tell_what_came_of_a_step() -> None:
+    """Of all that the accounts may, one thing: create and change task results."""
+    found = [one for one in yaml.safe_load_all((WORKFLOWS / "accounts.yaml").read_text()) if one]
+    bound = {one["roleRef"]["name"] for one in found if one["kind"] == "RoleBinding"}
+    (role,) = [one for one in found if one["kind"] == "Role" and one["metadata"]["name"] in bound]
+    assert role["rules"] == [
+        {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]}
+    ]
+
+
+def test_argo_finds_nothing_to_complain_about() -> None:
+    """Argo's own linter, which also resolves what the templates refer to."""
+    if shutil.which("argo") is None:
+        pytest.skip("There is no argo command; make airgap builds it.")
+    done = subprocess.run(["argo", "lint", "--offline", *map(str, files())], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
