@@ -11,6 +11,7 @@ import os
 import subprocess
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 ROOT = Path("/srv/git")
 LARGEST = 256 * 2**20  # bytes of one push
@@ -38,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _serve(self, body: bytes) -> None:
         path, _, query = self.path.partition("?")
-        pushing = "git-receive-pack" in self.path
+        pushing = "git-receive-pack" in unquote(self.path)
         if pushing and not self._may_push():
             challenge = ("WWW-Authenticate", 'Basic realm="push"')
             self._answer(401, [challenge], b"Pushing needs the user and the password of the Secret git-push.\n")
