@@ -15,12 +15,6 @@ short_description: Run tasks in a machine made of namespaces
 description:
   - Enters the namespaces of a machine that C(ansible/local/machine) made on this host, as root.
 options:
-  remote_addr:
-    description: Name of the machine.
-    type: str
-    default: inventory_hostname
-    vars:
-      - name: inventory_hostname
   command:
     description: The program that makes and enters machines.
     type: path
@@ -75,4 +69,4 @@ class Connection(ConnectionBase):  # type: ignore[misc]  # Ansible has no types
         return done.returncode, done.stdout, done.stderr
 
     def _command(self) -> list[str]:
-        return [self.get_option("command"), "enter", self.get_option("remote_addr")]
+        return [self.get_option("command"), "enter", self._play_context.remote_addr]
