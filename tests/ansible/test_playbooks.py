@@ -1,0 +1,59 @@
+"""The playbooks are sound before any machine sees them."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ANSIBLE = Path(__file__).parents[2] / "ansible"
+PLAYBOOKS = sorted(path.name for path in ANSIBLE.glob("*.yml"))
+
+needs_ansible = pytest.mark.skipif(
+    shutil.which("ansible-playbook") is None,
+    reason="ansible-playbook is missing; requirements/cluster.txt has it.",
+)
+
+
+def _run(*command: str) -> str:
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(command, cwd=ANSIBLE, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@needs_ansible
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_a_playbook_reads(playbook: str) -> None:
+    """Ansible finds every role, task file and module that a playbook names."""
+    _run("ansible-playbook", "--syntax-check", "--inventory", "inventory/example", playbook)
+
+
+@needs_ansible
+@pytest.mark.parametrize("inventory", ["local", "example"])
+def test_an_inventory_has_one_control_plane(inventory: str) -> None:
+    """Both inventories name the groups that the playbooks work on."""
+    listed: dict[str, Any] = json.loads(_run("ansible-inventory", "--inventory", f"inventory/{inventory}", "--list"))
+    assert listed["control_plane"]["hosts"] == ["node1"]
+    assert listed["workers"]["hosts"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("ansible-lint") is None, reason="ansible-lint is missing; requirements/cluster.txt has it."
+)
+def test_ansible_lint_has_nothing_to_say() -> None:
+    """The strictest profile passes."""
+    _run("ansible-lint", "--offline", "--profile", "production")
+
+
+def test_no_secret_has_a_value_in_git() -> None:
+    """Keys that hold a secret are made at random; what is written down is a user's or a database's name."""
+    wanted = yaml.safe_load((ANSIBLE / "roles/secrets/defaults/main.yml").read_text())["secrets_wanted"]
+    for secret in wanted:
+        assert set(secret.get("fixed", {})) <= {"user", "database", "access-key"}
+        assert secret.get("random") or secret.get("signing_key")

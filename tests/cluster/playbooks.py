@@ -1,0 +1,30 @@
+"""Ansible, as a test calls it."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+ANSIBLE = Path(__file__).parents[2] / "ansible"
+LOG = Path(__file__).parents[2] / "build/cluster/ansible.log"
+
+
+def play(playbook: str, **variables: str) -> int:
+    """Run a playbook against the local machines and return how many tasks changed something.
+
+    Raises:
+        AssertionError: If a task fails; the message is the end of what Ansible said.
+    """
+    extra = [word for name, value in variables.items() for word in ("--extra-vars", f"{name}={value}")]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    command = ["ansible-playbook", "--inventory", "inventory/local", playbook, *extra]
+    done = subprocess.run(
+        command, cwd=ANSIBLE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("a") as log:
+        log.write(done.stdout)
+    assert done.returncode == 0, f"{playbook} failed:\n{done.stdout[-4000:]}"
+    counts = re.findall(r"changed=(\d+)", done.stdout)
+    assert counts, f"{playbook} reached no machine."
+    return sum(map(int, counts))
