@@ -18,8 +18,13 @@ pytestmark = [
 _REFUSED = "the server responded with a status of 422"  # Chromium notes it by itself, and the page shows it in words
 
 
+_PATIENCE = 120_000
+"""Milliseconds that a busy machine gets; what these tests tell is whether something comes, not how soon."""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=_PATIENCE)
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser
@@ -30,6 +35,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, service: Running) -> Iterator[Page]:
     """The page, loaded; what its console complains of, such as a breach of the security policy, fails the test."""
     page = browser.new_page(viewport={"width": 1100, "height": 800})
+    page.set_default_timeout(_PATIENCE)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -83,7 +83,8 @@ def _create(cluster: Cluster, namespace: str, name: str, values: dict[str, Any])
 
 
 def _values(module: AnsibleModule) -> dict[str, str]:
-    values: dict[str, str] = {key: secrets.token_urlsafe(32) for key in module.params["random"]} | module.params["fixed"]
+    values: dict[str, str] = {key: secrets.token_urlsafe(32) for key in module.params["random"]}
+    values |= module.params["fixed"]
     if key := module.params["signing_key"]:
         values[key] = module.run_command(["openssl", "genpkey", "-algorithm", "ed25519"], check_rc=True)[1]
     return values
