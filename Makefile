@@ -15,7 +15,7 @@ JOBS ?= 2
 BASE ?=
 
 .NOTPARALLEL:
-.PHONY: help setup run serve stop test lint format types layers pytest check-serve lock images tf-providers test-tf gowalla clean
+.PHONY: help setup run serve stop test lint format types layers pytest check-serve lock images tf-providers test-tf airgap gowalla clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ tf-providers: ## Build the Terraform providers from their Go modules into build/
 
 test-tf: $(READY) tf-providers ## Test tf/ with Terraform and the real providers, without any cloud
 	$(BIN)/pytest -n 0 tests/tf $(ARGS)
+
+airgap: ## Build the bundle for clusters without internet into build/airgap; takes an hour and 20 GB the first time
+	@python3 -m airgap build $(ARGS)
 
 gowalla: $(READY) ## Reproduce LightGCN's published figures on Gowalla; can be stopped and resumed
 	$(BIN)/python -m train reproduce $(ARGS)
