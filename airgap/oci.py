@@ -94,7 +94,7 @@ def _manifest(image: Image, layers: dict[str, dict[str, Any]], blobs: _Blobs) ->
     config: dict[str, Any] = {
         **platform,
         "created": "1970-01-01T00:00:00Z",
-        "config": {**image.config, "Env": [PATH, *image.config.get("Env", [])]},
+        "config": {**image.config, "Env": _environment(image)},
         "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in own]},
         "history": [{"created_by": name} for name in image.layers],
     }
@@ -109,6 +109,11 @@ def _manifest(image: Image, layers: dict[str, dict[str, Any]], blobs: _Blobs) ->
     )
     names = {"io.containerd.image.name": image.name, "org.opencontainers.image.ref.name": image.name.rsplit(":", 1)[1]}
     return {**manifest, "platform": platform, "annotations": names}
+
+
+def _environment(image: Image) -> list[str]:
+    own: list[str] = image.config.get("Env", [])
+    return own if any(variable.startswith("PATH=") for variable in own) else [PATH, *own]
 
 
 def _pack(tar: tarfile.TarFile, layer: Layer) -> None:

@@ -42,8 +42,8 @@ def test_a_killed_stage_finds_its_checkpoint(name: str) -> None:
     """It stands on a volume that outlives the pod, where the stage looks: beside its output."""
     container = step(f"train-model/{name}")["container"]
     (mount,) = [one for one in container["volumeMounts"] if one["name"] == "checkpoints"]
-    assert mount["mountPath"] == f"/srv/segue/work/{name}.checkpoints"
-    assert f"output=/srv/segue/work/{name}" in container["args"][0]
+    assert mount["mountPath"] == f"/srv/segue/{name}.checkpoints"
+    assert f"output=/srv/segue/{name}" in container["args"][0]
 
 
 @pytest.mark.parametrize("name", ["ingest", *LEARNED, "gate"])
