@@ -52,9 +52,9 @@ def build(output: Path) -> None:
     Raises:
         SystemExit: If a tool is missing or a part cannot be built; the sentence says which.
     """
-    for tool in ("go", "gcc"):
+    for tool in ("go", "gcc", "git", "zstd"):
         if not shutil.which(tool):
-            raise SystemExit(f"{tool} is missing and the bundle is compiled with it; install it and call this again.")
+            raise SystemExit(f"{tool} is missing and the bundle is made with it; install it and call this again.")
     output.mkdir(parents=True, exist_ok=True)
     tables = tomllib.loads((HERE / "components.toml").read_text())
     cache = Cache(output / "cache")
@@ -66,6 +66,7 @@ def build(output: Path) -> None:
     _mirrors(tables, parts, output)
     archives = {name: _archive(name, images, parts, output) for name in ARCHIVES}
     (output / "bill.json").write_text(json.dumps(_bill(archives, parts), indent=1) + "\n")
+    cache.forget_unused()
 
 
 def _gather(tables: dict[str, Any], cache: Cache) -> Ingredients:

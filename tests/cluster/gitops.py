@@ -40,9 +40,9 @@ class Repository:
         if self._remote("ls-remote", "--heads", URL, "main"):
             self._remote("pull", "--quiet", "--rebase", URL, "main")
 
-    def log(self, form: str = "%s") -> list[str]:
-        """Return a line for every commit, the newest first."""
-        return self._git("log", f"--format={form}").splitlines()
+    def log(self, form: str, path: str) -> list[str]:
+        """Return a line for every commit that changed `path`, the newest first."""
+        return self._git("log", f"--format={form}", "--", path).splitlines()
 
     def _remote(self, *arguments: str) -> str:
         user, password = self._machines.secret("git", "git-push", "user", "password")

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class Machines:
         data = json.loads(self.kubectl("get", "secret", name, "-n", namespace, "-o", "json"))["data"]
         return [base64.b64decode(data[key]).decode() for key in keys]
 
-    def curl(self, *arguments: str, node: str = "node1", stdin: str = "") -> str:
+    def curl(self, *arguments: str, node: str = "node1") -> str:
         """Ask an address of the cluster's, as a program on a node, and return the body.
 
         Raises:
@@ -74,7 +75,7 @@ class Machines:
         """
         command = [*self.in_network_of(node), "curl", "--silent", "--show-error", "--fail-with-body", "--noproxy", "*"]
         command = [*command, "--max-time", "60", *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -82,8 +83,13 @@ class Machines:
         """Put an object into the bucket `segue`, as whoever brings playlists does."""
         address = self.kubectl("get", "service", "s3", "-n", "objects", "-o", "jsonpath={.spec.clusterIP}")
         access, secret = self.secret("objects", "segue-store-writer", "access-key", "secret-key")
-        signed = ("--aws-sigv4", "aws:amz:us-east-1:s3", "--user", f"{access}:{secret}")
-        self.curl(*signed, "--upload-file", "-", f"http://{address}:9000/segue/{key}", stdin=content)
+        keys = {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": "us-east-1"}
+        put = (
+            "import boto3, sys\n"
+            "boto3.client('s3', endpoint_url=sys.argv[1]).put_object(Bucket='segue', Key=sys.argv[2], Body=sys.argv[3])"
+        )
+        python = [*self.in_network_of("node1"), sys.executable, "-c", put, f"http://{address}:9000", key, content]
+        subprocess.run(python, check=True, env={**os.environ, **keys, "no_proxy": "*"})
 
     def sent_to_gateway(self) -> int:
         """Return how many IPv4 packets the machines have sent to the gateway, behind which there is nothing."""

@@ -1,7 +1,9 @@
 """A workflow trains a model, judges it and commits it; the cluster serves it."""
 
 import json
+import re
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,8 +15,6 @@ from tests.cluster.port_forward import forward
 from tests.cluster.test_2_platform import is_true_to_git
 from tests.cluster.workflows import Workflow, submit
 from tests.k8s.test_monitoring import panels
-
-PLAYLIST = {"tracks": [], "name": "road trip", "k": 5}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_the_model_passes(trained: Workflow) -> None:
     assert trained.phase == "Succeeded", trained.log()
     outputs = trained.outputs()
     assert outputs["verdict"] == "pass"
-    assert len(outputs["digest"]) == 64
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", outputs["digest"])
     assert outputs["version"] == "1"
     assert outputs["report"].startswith("http://mlflow.segue.internal/")
 
@@ -66,7 +66,7 @@ def test_staging_serves_it(machines: Machines, repository: Repository, figures: 
 
     wait(stands, 180)
     repository.pull()
-    (committed,) = repository.log("%ct")[:1]
+    committed = repository.log("%ct", "k8s/environments/staging/bundle.yaml")[0]
     pods = machines.items("pods", "-n", "segue-staging")
     ready = max(
         condition["lastTransitionTime"]
@@ -79,23 +79,31 @@ def test_staging_serves_it(machines: Machines, repository: Repository, figures: 
     assert at - float(committed) <= 60
 
 
-def test_a_playlist_is_continued(machines: Machines, trained: Workflow) -> None:
-    """kubectl port-forward and POST /predict, as the README says."""
+@pytest.fixture(scope="module")
+def staging(machines: Machines) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Ask staging's `POST /predict`, by kubectl port-forward, as the README says."""
+
+    def predict(**question: object) -> dict[str, Any]:
+        said = ("--header", "Content-Type: application/json", "--data", json.dumps(question))
+        answer: dict[str, Any] = json.loads(machines.curl(*said, "http://127.0.0.1:8080/predict"))
+        return answer
+
     with forward(machines, "segue-staging", "service/segue", 8080, 80):
-        found = json.loads(machines.curl("http://127.0.0.1:8080/tracks?q=a"))
-        known = found["tracks"][:3]
-        question = json.dumps({"tracks": known, "name": "road trip", "k": 5})
-        header = "Content-Type: application/json"
-        answer = json.loads(machines.curl("--header", header, "--data", question, "http://127.0.0.1:8080/predict"))
-        title_alone = json.dumps(PLAYLIST)
-        cold = json.loads(machines.curl("--header", header, "--data", title_alone, "http://127.0.0.1:8080/predict"))
-    assert len(answer["recommended_tracks"]) == len(cold["recommended_tracks"]) == 5
-    assert answer["model"]["digest"] == trained.outputs()["digest"]
+        yield predict
 
 
-def test_prometheus_hears_of_it(machines: Machines, trained: Workflow) -> None:
-    """Every query of every dashboard is a query that Prometheus answers, and those of one environment have data."""
-    empty = []
+def test_a_playlist_is_continued(machines: Machines, trained: Workflow, staging: Callable[..., dict[str, Any]]) -> None:
+    """By the tracks that it has and by its title, and by its title alone."""
+    known = json.loads(machines.curl("http://127.0.0.1:8080/tracks?q=a"))["tracks"][:3]
+    for tracks in (known, []):
+        answer = staging(tracks=tracks, name="road trip", k=5)
+        assert len(answer["recommended_tracks"]) == 5
+        assert answer["model"]["digest"] == trained.outputs()["digest"]
+
+
+def test_prometheus_hears_of_it(machines: Machines, trained: Workflow, staging: Callable[..., dict[str, Any]]) -> None:
+    """Every query of every dashboard has data once listeners have asked; the canary's wait for a canary."""
+    known = json.loads(machines.curl("http://127.0.0.1:8080/tracks?q=a"))["tracks"][:3]
     with forward(machines, "monitoring", "service/prometheus", 9091, 9090):
 
         def ask(query: str) -> list[object]:
@@ -103,9 +111,10 @@ def test_prometheus_hears_of_it(machines: Machines, trained: Workflow) -> None:
             result: list[object] = json.loads(said)["data"]["result"]
             return result
 
-        wait(lambda: ask('segue_model_info{environment="staging"}'), 60)
-        wait(lambda: ask("segue:requests:rate5m"), 90)
-        for panel in panels():
-            empty += [target["expr"] for target in panel["targets"] if not ask(target["expr"])]
-    # a second environment comes with the first promotion
+        def has_heard() -> bool:
+            staging(tracks=known, k=5)
+            return bool(ask("segue:matched:ratio_rate1h") and ask("segue:errors:ratio_rate5m"))
+
+        wait(has_heard, 120)  # a rate takes two looks
+        empty = [target["expr"] for panel in panels() for target in panel["targets"] if not ask(target["expr"])]
     assert [query for query in empty if "canary" not in query] == []
