@@ -95,7 +95,8 @@ def staging(machines: Machines) -> Iterator[Callable[..., dict[str, Any]]]:
 def test_a_playlist_is_continued(machines: Machines, trained: Workflow, staging: Callable[..., dict[str, Any]]) -> None:
     """By the tracks that it has and by its title, and by its title alone."""
     known = json.loads(machines.curl("http://127.0.0.1:8080/tracks?q=a"))["tracks"][:3]
-    for tracks in (known, []):
+    questions: list[list[dict[str, str]]] = [known, []]
+    for tracks in questions:
         answer = staging(tracks=tracks, name="road trip", k=5)
         assert len(answer["recommended_tracks"]) == 5
         assert answer["model"]["digest"] == trained.outputs()["digest"]
