@@ -265,6 +265,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
+        tqdm.write(f"lightgcn: going on after epoch {self.progress.epoch}")
         return True
 
 

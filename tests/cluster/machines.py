@@ -81,15 +81,25 @@ class Machines:
 
     def put_object(self, key: str, content: str) -> None:
         """Put an object into the bucket `segue`, as whoever brings playlists does."""
+        self._s3("put_object(Bucket='segue', Key=sys.argv[2], Body=sys.argv[3])", key, content)
+
+    def get_object(self, key: str) -> str:
+        """Return an object of the bucket `segue`."""
+        return self._s3("get_object(Bucket='segue', Key=sys.argv[2])['Body'].read().decode()", key)
+
+    def _s3(self, call: str, *arguments: str) -> str:
         address = self.kubectl("get", "service", "s3", "-n", "objects", "-o", "jsonpath={.spec.clusterIP}")
         access, secret = self.secret("objects", "segue-store-writer", "access-key", "secret-key")
         keys = {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": "us-east-1"}
-        put = (
-            "import boto3, sys\n"
-            "boto3.client('s3', endpoint_url=sys.argv[1]).put_object(Bucket='segue', Key=sys.argv[2], Body=sys.argv[3])"
-        )
-        python = [*self.in_network_of("node1"), sys.executable, "-c", put, f"http://{address}:9000", key, content]
-        subprocess.run(python, check=True, env={**os.environ, **keys, "no_proxy": "*"})
+        script = f"import boto3, sys; print(boto3.client('s3', endpoint_url=sys.argv[1]).{call}, end='')"
+        command = [*self.in_network_of("node1"), sys.executable, "-c", script, f"http://{address}:9000", *arguments]
+        environment = {**os.environ, **keys, "no_proxy": "*"}
+        return subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout
+
+    def postgres(self, database: str, statement: str) -> str:
+        """Run a statement in a database, as its administrator."""
+        psql = ("psql", "--host=/tmp", "--username=postgres", f"--dbname={database}", "--command", statement)
+        return self.kubectl("exec", "-n", "postgres", "postgres-0", "--", *psql)
 
     def sent_to_gateway(self) -> int:
         """Return how many IPv4 packets the machines have sent to the gateway, behind which there is nothing."""

@@ -28,7 +28,7 @@ class Workflow:
     def steps(self, template: str) -> list[dict[str, Any]]:
         """Return the pods that a template's step has had, the first one first."""
         nodes = self.read().get("status", {}).get("nodes", {}).values()
-        pods = [node for node in nodes if node["type"] == "Pod" and node["templateName"] == template]
+        pods = [node for node in nodes if node["type"] == "Pod" and node.get("templateName") == template]
         return sorted(pods, key=lambda node: str(node.get("startedAt", "")))
 
     def outputs(self) -> dict[str, str]:
