@@ -32,6 +32,7 @@ class Intake:
         self._url, self._impressions, self._on_ready = url, impressions, on_ready
         self._waiting: list[tuple[Batch, asyncio.Future[Kept]]] = []
         self._writer: asyncio.Task[None] | None = None
+        self._reason = ""
 
     async def open(self) -> bool:
         """Open the database and take over its signing key; return whether that went well."""
@@ -39,10 +40,15 @@ class Intake:
             store = await asyncio.to_thread(FeedbackStore.open, self._url)
             self._impressions.adopt(await asyncio.to_thread(store.signing_key))
         except SegueError as error:
-            _LOG.warning("feedback cannot be kept", extra={"reason": str(error)})
+            if str(error) != self._reason:  # and not again every few seconds
+                _LOG.warning("feedback cannot be kept", extra={"reason": str(error)})
+            self._reason = str(error)
             self._on_ready(False)
             return False
-        self.store = store
+        if self.store is None:
+            self.store = store
+        else:  # an attempt that took long came through after all
+            store.close()
         self._on_ready(True)
         return True
 

@@ -19,6 +19,7 @@ from inference.work import Work
 from segue.errors import SegueError
 
 _LOG = logging.getLogger("segue.service")
+_DATABASE_SECONDS = 1.0  # that the first answer may wait for the database
 _REFUSED_SECONDS = 30.0  # after which a bundle that was refused is tried again: what was damaged may have been mended
 
 
@@ -84,7 +85,8 @@ class Service:
         try:
             wanted = await asyncio.to_thread(self._source)
             model = await self._load(wanted)
-            await opened  # ids are signed with the database's key from the first answer on
+            # Ids are signed with the database's key from the first answer on, unless it is away.
+            await asyncio.wait({opened}, timeout=_DATABASE_SECONDS)
         except SegueError as error:
             self.failure = error
             return
