@@ -107,7 +107,8 @@ def _add_run(verbs: "Verbs") -> None:
 
 
 def _add_serve(verbs: "Verbs") -> None:
-    serve = _add(verbs, "serve", "serve what stands in an environment, until a signal ends it", _SERVE, _serve)
+    purpose = "serve what stands in an environment and follow its pin, until a signal ends it"
+    serve = _add(verbs, "serve", purpose, _SERVE, _serve)
     serve.add_argument("--environment", choices=ENVIRONMENTS, default="production", help="default: production")
     serve.add_argument("--port", type=_port, default=8000, help="where to listen (default: 8000)")
 
@@ -219,19 +220,16 @@ def _say(line: str) -> None:
 def _serve(options: argparse.Namespace) -> int:
     from delivery import service
     from delivery.road import open_road
-    from delivery.run import check_passed
-    from delivery.status import standing
+    from delivery.serving import pinned, serve_pinned
 
     settings = _settings(options)
-    wanted = standing(open_road(settings), options.environment)
-    if not wanted.digest:
-        raise InputError(f"Nothing is pinned in {options.environment}; make run trains, judges and pins something.")
-    check_passed(wanted)
-    if running := service.find(settings.home):
+    wanted = pinned(open_road(settings), options.environment)
+    running = service.find(settings.home)
+    if running is not None and running.pid != os.getpid():  # segue run notes it before it begins
         raise InputError(f"A service runs already at {running.url}; stop it with: segue stop")
     service.record(settings.home, os.getpid(), options.port, wanted)
-    command = service.command(options.port)
-    os.execve(command[0], command, {**os.environ, **service.environment_of(wanted)})  # noqa: S606 - our own command
+    serve_pinned(settings, wanted, options.port)
+    return 0
 
 
 def _stop(options: argparse.Namespace) -> int:

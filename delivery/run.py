@@ -83,7 +83,7 @@ def run(settings: Settings, inputs: Inputs, port: int | None, say: Say) -> Outco
         stages.run("export", keep_open=[lock])
         report, refusal = _carry(road, stages, home, lock, say)
         standings = tuple(standing(road, environment) for environment in ENVIRONMENTS)
-        service, answer = _serve(home, standings[-1], port, say)
+        service, answer = _serve(settings, standings[-1], port, say)
         dataset = json.loads((home / "dataset" / "manifest.json").read_bytes())
         return Outcome(dataset, report, refusal, standings, service, answer, home / "report" / "report.html")
 
@@ -157,19 +157,22 @@ def _promote_all(road: Road, digest: str, say: Say) -> str:
     return ""
 
 
-def _serve(home: Path, wanted: Standing, port: int | None, say: Say) -> tuple[Service | None, dict[str, Any]]:
-    """Serve what stands in production and ask it once; keep a service that does that already."""
+def _serve(settings: Settings, wanted: Standing, port: int | None, say: Say) -> tuple[Service | None, dict[str, Any]]:
+    """Serve what stands in production and ask it once; a service that runs already goes over to it."""
     if port is None or not wanted.digest:
         return None, {}
     check_passed(wanted)
+    home = settings.home
     service = services.find(home)
-    if service is None or service.digest != wanted.digest or service.port != port:
+    if service is not None and service.port == port and service.environment == wanted.environment:
+        service = services.follow(home, service, wanted)
+    else:
         if service is not None:
             services.stop(service)
         free = services.free_port(port)
         if free != port:
             say(f"── port {port} is taken by something else; serving on {free}")
-        service = services.start(home, wanted, free)
+        service = services.start(settings, wanted, free)
     return service, dict(services.predict(service, _first_tracks(Path(wanted.path))))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from delivery.code import ROOT
+from delivery.settings import Settings
 from delivery.status import Standing
 from segue.errors import InputError, SegueError
 from segue.files import canonical_json, write_whole
@@ -39,6 +40,7 @@ class Service:
         started: When it started, in the kernel's clock ticks: a pid alone may by now be somebody else's.
         host: Where it listens.
         port: The same.
+        environment: Whose pin it follows.
         digest: The bundle that it serves.
         version: That bundle's version.
     """
@@ -47,6 +49,7 @@ class Service:
     started: int
     host: str
     port: int
+    environment: str
     digest: str
     version: int
 
@@ -62,20 +65,15 @@ class Service:
         return _started(self.pid) == self.started
 
 
-def environment_of(standing: Standing) -> dict[str, str]:
-    """Return the settings that make the service serve what stands in an environment, and nothing else."""
+def _environment(settings: Settings) -> dict[str, str]:
+    """Return the environment in which `segue serve` finds the same workspace, store and pins as we do."""
     return {
-        "SEGUE_BUNDLE": standing.path,
-        "SEGUE_BUNDLE_DIGEST": standing.digest,
-        "SEGUE_BUNDLE_VERSION": str(standing.version),
-        "SEGUE_ENVIRONMENT": standing.environment,
+        **os.environ,
+        "SEGUE_WORKSPACE": str(settings.home),
+        "SEGUE_STORE": settings.store_address,
+        "SEGUE_GITOPS": str(settings.repository),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
-
-
-def command(port: int) -> list[str]:
-    """Return the command of the service."""
-    return [sys.executable, "-m", "inference", "serve", "--port", str(port)]
 
 
 def find(home: Path) -> Service | None:
@@ -89,18 +87,19 @@ def find(home: Path) -> Service | None:
 
 def record(home: Path, pid: int, port: int, standing: Standing) -> Service:
     """Note a service that was started, so that `find` finds it."""
-    service = Service(pid, _started(pid) or 0, _host(), port, standing.digest, standing.version)
+    service = Service(pid, _started(pid) or 0, _host(), port, standing.environment, standing.digest, standing.version)
     write_whole(home / RECORD, canonical_json(asdict(service)))
     return service
 
 
-def start(home: Path, standing: Standing, port: int) -> Service:
-    """Serve what stands in an environment in the background and wait until it is ready.
+def start(settings: Settings, standing: Standing, port: int) -> Service:
+    """Serve what stands in an environment, and follow its pin, in the background; wait until it is ready.
 
     Raises:
         ServiceError: It ended, or is not ready in time.
     """
-    environment = {**os.environ, **environment_of(standing)}
+    home, environment = settings.home, _environment(settings)
+    command = [sys.executable, "-m", "delivery", "serve", "--environment", standing.environment, "--port", str(port)]
     log = str(home / LOG)
     files = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -108,7 +107,7 @@ def start(home: Path, standing: Standing, port: int) -> Service:
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
     # Spawned, not a subprocess.Popen: it is meant to live on after this process, and Python warns where one does.
-    pid = os.posix_spawn(sys.executable, command(port), environment, file_actions=files, setsid=True)
+    pid = os.posix_spawn(sys.executable, command, environment, file_actions=files, setsid=True)
     service = record(home, pid, port, standing)
     try:
         _wait_ready(service, home / LOG)
@@ -116,6 +115,29 @@ def start(home: Path, standing: Standing, port: int) -> Service:
         stop(service)
         raise
     return service
+
+
+def follow(home: Path, service: Service, standing: Standing) -> Service:
+    """Wait until a service that follows its environment's pin answers with what stands there; return it as it is then.
+
+    Raises:
+        ServiceError: It ended, or goes on with another bundle.
+    """
+    until = time.monotonic() + _READY_SECONDS
+    while _served(service) != standing.digest:
+        if not service.alive or time.monotonic() > until:
+            raise ServiceError(f"The service at {service.url} does not go over to {standing.digest}; see {home / LOG}.")
+        time.sleep(0.1)
+    return record(home, service.pid, service.port, standing)
+
+
+def _served(service: Service) -> str:
+    """Return the digest of the bundle that a service answers with, "" where it does not say."""
+    try:
+        with _OPENER.open(f"{service.url}/model", timeout=2) as response:
+            return str(json.load(response)["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def stop(service: Service) -> None:

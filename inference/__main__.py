@@ -1,9 +1,11 @@
 """The command of the room: ``python -m inference serve``, ``predict`` and ``fetch``."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from inference.continuation import Continuation, continue_playlist
@@ -22,6 +24,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(verbs)
     _add_predict(verbs)
     _add_fetch(verbs)
+    _add_key(verbs)
+    _add_outcomes(verbs)
     return parser
 
 
@@ -77,6 +81,48 @@ def _add_fetch(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     add("--digest", default=given("SEGUE_BUNDLE_DIGEST", ""), help="the bundle (SEGUE_BUNDLE_DIGEST)")
     add("--report", default=given("SEGUE_BUNDLE_REPORT", ""), help="how it was judged (SEGUE_BUNDLE_REPORT)")
     fetch.set_defaults(run=_fetch)
+
+
+def _add_key(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    key = verbs.add_parser(
+        "key",
+        help="make an API key, and the line that the service's file of keys needs for it",
+        description="Make an API key. It is shown this once: the file of keys (SEGUE_API_KEYS) holds only its hash.",
+        epilog="example:\n  python -m inference key player",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    key.add_argument("name", help="who will use it; shown nowhere but in the database of feedback")
+    key.set_defaults(run=_key)
+
+
+def _add_outcomes(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    outcomes = verbs.add_parser(
+        "outcomes",
+        help="print what listeners did with the answers of each model, as JSON",
+        description="Print what listeners did with the answers of each model in each environment, as JSON. The "
+        "database is the service's, SEGUE_DATABASE_URL.",
+        epilog="example:\n  python -m inference outcomes --since 1767225600",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    moment = "seconds since 1970; of the answer, not of what was done with it"
+    outcomes.add_argument("--since", type=int, default=0, metavar="S", help=f"{moment} (default: from the first)")
+    outcomes.add_argument("--until", type=int, metavar="S", help="the first second that counts no more")
+    outcomes.set_defaults(run=_outcomes)
+
+
+def _key(options: argparse.Namespace) -> None:
+    from inference.access import new_key
+
+    key, line = new_key(options.name)
+    print(f"key   {key}\nline  {line}")
+
+
+def _outcomes(options: argparse.Namespace) -> None:
+    from inference.outcomes import read_outcomes
+
+    url = os.environ.get("SEGUE_DATABASE_URL") or str(Settings.model_fields["database_url"].default)
+    found = read_outcomes(url, options.since, options.until)
+    print(json.dumps([asdict(outcome) for outcome in found], indent=1))
 
 
 def _fetch(options: argparse.Namespace) -> None:

@@ -1,27 +1,35 @@
 """The service's HTTP face: every route in one function, over a `Service`."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from email.message import Message
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from inference import problems
+from inference.admission import Admission
 from inference.body_limit import BodyLimit
 from inference.continuation import Continuation, continue_playlist
+from inference.entrance import Caller, IdempotencyKey, JsonOnly, Listener, ModelDep, ServiceDep, unknown_caller
+from inference.feedback import Batch, Event, Kept
+from inference.impressions import Impressions
 from inference.matching import Match, Wanted
 from inference.model import Model
 from inference.observing import Observing
 from inference.problems import described
 from inference.service import Service
 from inference.wire import (
+    FeedbackAnswer,
+    FeedbackEvent,
+    FeedbackRequest,
     MatchedTrack,
     ModelAnswer,
     ModelName,
@@ -40,45 +48,15 @@ _PAGE = Path(__file__).parent / "page"
 _NOT_READY = {"Retry-After": "1"}
 
 
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
-ServiceDep = Annotated[Service, Depends(_service)]
-
-
-def _model(service: ServiceDep) -> Model:
-    if service.model is None:
-        raise HTTPException(503, "The model is still being verified and loaded.", _NOT_READY)
-    return service.model
-
-
-ModelDep = Annotated[Model, Depends(_model)]
-
-
-def _json_only(request: Request) -> None:
-    """Refuse a body that does not say that it is JSON, before it is taken for a malformed one."""
-    message = Message()
-    message["content-type"] = request.headers.get("content-type", "")
-    kind = message.get_content_type()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise HTTPException(415, "Content-Type: it has to be application/json.")
-
-
-JsonOnly = Depends(_json_only)
-
-
 def create_app(service: Service) -> FastAPI:
     """Return the ASGI application; it loads the model of ``service`` when it starts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # Ranking takes all of a core: a bounded pool of threads keeps the event loop free and the memory in hand.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(service.settings.concurrency, "ranking"))
-        loading = asyncio.create_task(service.load())
+        running = asyncio.create_task(service.run())
         yield
-        loading.cancel()
+        running.cancel()
+        await service.close()
 
     # Swagger's and ReDoc's pages come from other hosts, which our content security policy rightly refuses.
     app = FastAPI(
@@ -93,29 +71,63 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     problems.install(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Admission, service=service)
     app.add_middleware(Observing, metrics=service.metrics)
     _add_routes(app)
     return app
 
 
 def _add_routes(app: FastAPI) -> None:
-    @app.post("/predict", responses=described(400, 413, 415, 422, 503), dependencies=[JsonOnly], tags=["playlists"])
+    @app.post(
+        "/predict",
+        responses=described(400, 401, 413, 415, 422, 429, 503),
+        dependencies=[JsonOnly, Listener],
+        tags=["playlists"],
+    )
     async def predict(request: PredictRequest, model: ModelDep, service: ServiceDep) -> PredictAnswer:
         """Continue a playlist by its tracks, its title, or both."""
         wanted = [_wanted(track) for track in request.tracks]
-        found = await asyncio.to_thread(continue_playlist, model.ranker, wanted, request.name or "", request.k)
+        found = await service.work.do(partial(continue_playlist, model.ranker, wanted, request.name or "", request.k))
+        environment = service.settings.environment
         service.metrics.observe_matches(found.matched.matches)
-        return _answer(found, model)
+        service.metrics.observe_impression(model.digest, environment)
+        return _answer(found, model, service.impressions.new(model.digest, environment))
 
-    @app.get("/tracks", responses=described(422, 503), tags=["playlists"])
+    @app.get("/tracks", responses=described(401, 422, 429, 503), dependencies=[Listener], tags=["playlists"])
     async def tracks(
         model: ModelDep,
+        service: ServiceDep,
         q: Annotated[str, Query(max_length=200, description="Words of a title or artist, the last may be begun.")] = "",
         limit: Annotated[int, Query(ge=1, le=50, description="How many at most.")] = 10,
     ) -> TracksAnswer:
         """Search the catalogue as one types; without words, its most popular tracks."""
-        found = await asyncio.to_thread(_search, model.ranker.catalogue, q, limit)
+        found = await service.work.do(partial(_search, model.ranker.catalogue, q, limit))
         return TracksAnswer(tracks=[_track(track) for track in found])
+
+    @app.post(
+        "/feedback",
+        status_code=202,
+        responses=described(400, 401, 413, 415, 422, 429, 503),
+        dependencies=[JsonOnly],
+        tags=["playlists"],
+    )
+    async def feedback(
+        request: FeedbackRequest, key: IdempotencyKey, principal: Caller, service: ServiceDep
+    ) -> FeedbackAnswer:
+        """Keep what listeners did with answers. 202 says that it is durable; sent again under its key, it counts once.
+
+        Anybody may send one event, about an answer that they got; more than one need an API key or a token.
+        """
+        if len(request.events) > 1 and principal is None:
+            raise unknown_caller(service)
+        events = _events(request.events, service.impressions)
+        batch = Batch(principal.name if principal else "", key, events, int(time.time()))
+        kept = await service.intake.take(batch)
+        if kept is Kept.ANOTHER:
+            raise HTTPException(422, "Idempotency-Key: another request was kept under this key; name each anew.")
+        if kept is Kept.NEW:
+            service.metrics.observe_feedback(events)
+        return FeedbackAnswer(kept=len(events), again=kept is Kept.AGAIN)
 
     @app.get("/model", responses=described(503), tags=["operations"])
     async def model(model: ModelDep, service: ServiceDep) -> ModelAnswer:
@@ -163,6 +175,23 @@ def _wanted(track: RequestedTrack) -> Wanted:
     return Wanted(track.track_uri or "", track.track_name or "", track.artist_name or "")
 
 
+def _events(events: Sequence[FeedbackEvent], impressions: Impressions) -> tuple[Event, ...]:
+    """Return what is to be kept; an impression that is none of ours is named as any wrong field is."""
+    found = []
+    for place, event in enumerate(events):
+        impression = impressions.read(event.impression_id)
+        if impression is None:
+            wrong = {
+                "type": "impression",
+                "loc": ("body", "events", place, "impression_id"),
+                "msg": "this service gave no answer of this name",
+                "input": event.impression_id,
+            }
+            raise RequestValidationError([wrong])
+        found.append(Event(event.event, event.track_uri, impression))
+    return tuple(found)
+
+
 def _search(catalogue: Catalogue, text: str, limit: int) -> list[Track]:
     if not text.strip():
         return catalogue.tracks(range(min(limit, len(catalogue))))
@@ -180,9 +209,10 @@ def _matched(match: Match) -> MatchedTrack:
     return MatchedTrack(requested=requested, track=_track(match.track) if match.track else None, how=match.how)
 
 
-def _answer(found: Continuation, model: Model) -> PredictAnswer:
+def _answer(found: Continuation, model: Model, impression: str) -> PredictAnswer:
     recommended = [RecommendedTrack(**_track(track).model_dump(), score=score) for track, score in found.tracks]
     return PredictAnswer(
+        impression_id=impression,
         recommended_tracks=recommended,
         matched=[_matched(match) for match in found.matched.matches],
         model=ModelName(digest=model.digest, version=model.version),

@@ -9,7 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from inference.feedback import FeedbackError
 from inference.wire import Problem, ProblemError
+from inference.work import Overloaded
 
 MEDIA_TYPE = "application/problem+json"
 _MOST_ERRORS = 10  # of a body with 500 wrong tracks the first ones tell enough
@@ -33,6 +35,8 @@ def install(app: FastAPI) -> None:
     """Make ``app`` answer errors with problem documents, and say so in its OpenAPI description."""
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
+    app.add_exception_handler(Overloaded, _overload_problem)
+    app.add_exception_handler(FeedbackError, _feedback_problem)
     describe = app.openapi
 
     def described() -> dict[str, Any]:
@@ -41,6 +45,15 @@ def install(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend the description
+
+
+def too_much(full: Overloaded) -> JSONResponse:
+    """Return the answer to who asks while there is no place left."""
+    return problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The service has as much to do as it can; come again after the seconds of Retry-After.",
+        headers={"Retry-After": str(full.retry_after)},
+    )
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -55,6 +68,8 @@ def _with_problem_media_type(schema: dict[str, Any]) -> dict[str, Any]:
             for status, response in operation["responses"].items():
                 if status.startswith(("4", "5")):
                     response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
+            if "security" in operation:  # FastAPI cannot say that it goes without, too
+                operation["security"].append({})
     return schema
 
 
@@ -68,6 +83,17 @@ async def _http_problem(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's "There was an error parsing the body"
         detail = "body: it cannot be read as JSON in UTF-8."
     return problem(error.status_code, detail, headers=error.headers)
+
+
+async def _overload_problem(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Overloaded)  # noqa: S101  # what the handler is registered for
+    request.app.state.service.metrics.refusals.labels("overload").inc()
+    return too_much(error)
+
+
+async def _feedback_problem(request: Request, error: Exception) -> JSONResponse:
+    detail = "Feedback cannot be kept at the moment; send it again, under the same Idempotency-Key."
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "5"})
 
 
 async def _validation_problem(request: Request, error: Exception) -> JSONResponse:

@@ -8,6 +8,8 @@ from types import FrameType
 import uvicorn
 
 from inference.app import create_app
+from inference.following import Source
+from inference.http_protocol import HttpProtocol
 from inference.logs import configure_logs
 from inference.metrics import Metrics
 from inference.service import Service
@@ -45,24 +47,28 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def serve(settings: Settings) -> None:
-    """Serve until a signal ends it.
+def serve(settings: Settings, source: Source | None = None) -> None:
+    """Serve until a signal ends it: what ``source`` says, or without one what the settings say.
 
     Raises:
         InputError: The port is taken or not allowed.
         BundleError: The bundle does not verify or cannot be run.
     """
     configure_logs(settings.log_level)
-    service = Service(settings, Metrics())
+    service = Service(settings, Metrics(), source)
     listener = _listen(settings)
     host, port = listener.getsockname()[:2]
     _LOG.info("listening", extra={"host": host, "port": port, "environment": settings.environment})
     config = uvicorn.Config(
         create_app(service),
+        http=HttpProtocol,
+        loop="asyncio",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        # Who asks, as the gateway says it; as anybody else says it, it is not believed.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         lifespan="on",
         ws="none",
         timeout_graceful_shutdown=_GRACE_SECONDS,

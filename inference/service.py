@@ -1,15 +1,26 @@
-"""What a running service holds: its settings, its metrics, and the one model that it answers with."""
+"""What a running service holds: its settings and metrics, its places to work in, and the model that answers."""
 
 import asyncio
+import ctypes
+import gc
 import logging
 import time
 
+from inference.access import ApiKeys, Credentials
+from inference.cpu_limit import cpu_limit
+from inference.following import Source, Wanted
+from inference.impressions import Impressions
+from inference.intake import Intake
 from inference.metrics import Metrics
 from inference.model import Model
+from inference.rate_limit import RateLimit
 from inference.settings import Settings
+from inference.work import Work
 from segue.errors import SegueError
 
 _LOG = logging.getLogger("segue.service")
+_DATABASE_SECONDS = 1.0  # that the first answer may wait for the database
+_REFUSED_SECONDS = 30.0  # after which a bundle that was refused is tried again: what was damaged may have been mended
 
 
 class Service:
@@ -19,14 +30,36 @@ class Service:
         settings: What it was started with.
         metrics: What it counts.
         failure: Why it cannot serve, once that is known; it then ends.
+        threads: CPU threads of one ranking.
+        work: Where rankings and searches are done.
+        impressions: Makes and reads the ids of answers.
+        intake: Takes feedback in.
+        credentials: Ways to know who asks.
+        rate: How often one client may ask.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, source: Source | None = None) -> None:
+        """Serve what ``source`` says, or without one what the settings say."""
         self.settings = settings
         self.metrics = metrics
         self.failure: SegueError | None = None
+        cores = cpu_limit()
+        self.threads = settings.threads or 1
+        self.work = Work(settings.concurrency or max(1, round(cores / self.threads)), settings.queue)
+        self.impressions = Impressions()
+        self.intake = Intake(
+            settings.database_url, self.impressions, lambda ready: metrics.feedback_ready.set(int(ready))
+        )
+        self.credentials = _credentials(settings)
+        self.rate = RateLimit(settings.rate_limit, settings.rate_burst)
+        metrics.cpu_limit.set(cores)
+        metrics.working.set_function(lambda: self.work.taken)
+        self._source = source or settings.source
+        self._follows = source is not None or settings.follow is not None
+        self._wanted: Wanted | None = None
         self._model: Model | None = None
         self._stopping = False
+        self._tried_at = float("-inf")
 
     @property
     def model(self) -> Model | None:
@@ -47,26 +80,105 @@ class Service:
         return self._stopping
 
     async def load(self) -> None:
-        """Verify, load and warm the bundle of the settings off the event loop, then answer with it."""
-        settings, start = self.settings, time.perf_counter()
+        """Verify, load and warm the first bundle off the event loop, then answer with it; without one, fail."""
+        opened = asyncio.create_task(self.intake.open())
         try:
-            model = await asyncio.to_thread(
-                Model.load, settings.bundle, settings.bundle_digest, settings.bundle_version, settings.threads
-            )
+            wanted = await asyncio.to_thread(self._source)
+            model = await self._load(wanted)
+            # Ids are signed with the database's key from the first answer on, unless it is away.
+            await asyncio.wait({opened}, timeout=_DATABASE_SECONDS)
         except SegueError as error:
             self.failure = error
             return
         except Exception as error:
             _LOG.exception("loading failed")
-            self.failure = SegueError(f"The bundle at {settings.bundle} could not be loaded ({type(error).__name__}).")
+            self.failure = SegueError(f"The bundle could not be loaded ({type(error).__name__}); the log tells why.")
             return
-        seconds = time.perf_counter() - start
-        self._model = model
-        self.metrics.observe_model(model, settings.environment, seconds)
-        self.metrics.ready.set(int(self.ready))
-        _LOG.info("ready", extra={"digest": model.digest, "tracks": len(model.ranker.catalogue), "seconds": seconds})
+        self._wanted = wanted
+        self._exchange(model)
+        _LOG.info("ready", extra={"digest": model.digest, "tracks": len(model.ranker.catalogue)})
+
+    async def run(self) -> None:
+        """Load, then wait for the database where it is away, and follow what is wanted, until cancelled."""
+        await self.load()
+        if self.failure is None:
+            await asyncio.gather(self.intake.keep_open(), self._follow())
+
+    async def follow_once(self) -> None:
+        """Look what is wanted now; where it is another bundle, load it beside the one that answers, then exchange them.
+
+        A bundle that cannot be served changes nothing but the log and the metrics: the model before goes on answering.
+        """
+        try:
+            wanted = await asyncio.to_thread(self._source)
+            if wanted == self._wanted and (
+                self._served(wanted) or time.monotonic() - self._tried_at < _REFUSED_SECONDS
+            ):
+                return
+            self._wanted, self._tried_at = wanted, time.monotonic()
+            if self._served(wanted):
+                return
+            model = await self._load(wanted)
+        except Exception as error:  # whatever it is, what is served goes on
+            self.metrics.swaps.labels("refused").inc()
+            reason = str(error) if isinstance(error, SegueError) else repr(error)
+            _LOG.error("the wanted bundle is not served", extra={"reason": reason})
+            return
+        before = self._model
+        self._exchange(model)
+        self.metrics.swaps.labels("done").inc()
+        _LOG.info("swapped", extra={"digest": model.digest, "before": before.digest if before else ""})
+        del before
+        await asyncio.to_thread(_give_memory_back)
 
     def stop(self) -> None:
         """Ask that no more requests be sent here; those that come are still answered."""
         self._stopping = True
         self.metrics.ready.set(0)
+
+    async def close(self) -> None:
+        """Write what waits to be written, and let go."""
+        await self.intake.close()
+        self.work.close()
+
+    async def _follow(self) -> None:
+        while self._follows:
+            await asyncio.sleep(self.settings.follow_seconds)
+            await self.follow_once()
+
+    def _served(self, wanted: Wanted) -> bool:
+        model = self._model
+        return model is not None and (wanted.digest, wanted.version) in (
+            (model.digest, model.version),
+            (None, model.version),
+        )
+
+    async def _load(self, wanted: Wanted) -> Model:
+        start = time.perf_counter()
+        model = await asyncio.to_thread(Model.load, wanted.bundle, wanted.digest, wanted.version, self.threads)
+        self.metrics.load_seconds.set(time.perf_counter() - start)
+        return model
+
+    def _exchange(self, model: Model) -> None:
+        """Answer with ``model`` from the next request on; those under way keep the one that they began with."""
+        self._model = model
+        self.metrics.observe_model(model, self.settings.environment)
+        self.metrics.ready.set(int(self.ready))
+
+
+def _credentials(settings: Settings) -> tuple[Credentials, ...]:
+    known: list[Credentials] = [ApiKeys.read(settings.api_keys)] if settings.api_keys else []
+    if settings.oidc_issuer:
+        from inference.tokens import Tokens  # cryptography takes its time to load, and most need none of it
+
+        known.append(Tokens(settings.oidc_issuer, settings.oidc_audience))
+    return tuple(known)
+
+
+def _give_memory_back() -> None:
+    """Let the allocator return what the model before held: without this, glibc keeps much of it for itself."""
+    gc.collect()
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except OSError:  # another libc
+        return

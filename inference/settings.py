@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from inference.following import Wanted, read_wanted
 from segue.errors import InputError
 
 _PREFIX = "SEGUE_"
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,63}$")]
 
 
 class Settings(BaseSettings):
@@ -18,21 +20,48 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, frozen=True, populate_by_name=True)
 
-    bundle: Path = Field(description="Folder of the bundle to serve.")
+    bundle: Path | None = Field(None, description="Folder of the bundle to serve.")
     bundle_digest: Digest | None = Field(None, description="Digest that the bundle must have; another is refused.")
     bundle_version: str | None = Field(None, description="The bundle's version in the registry; shown, not checked.")
-    environment: str = Field("local", description="Name of the environment; shown.")
+    follow: Path | None = Field(None, description="File that names the bundle to serve, read anew all the time.")
+    follow_seconds: float = Field(1, gt=0, le=3600, description="How often to look for another bundle.")
+    environment: Name = Field("local", description="Name of the environment; shown.")
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
     # PORT alone: Kubernetes sets SEGUE_PORT=tcp://… in every pod of a namespace with a service named segue.
     port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("PORT"), description="Port to listen on.")
-    concurrency: int = Field(2, ge=1, le=64, description="Requests that are worked on at once; the others wait.")
-    threads: int | None = Field(
-        None, ge=1, le=256, description="CPU threads of one ranking; all cores unless set. Set a container's CPU limit."
+    concurrency: int | None = Field(
+        None, ge=1, le=256, description="Requests that are worked on at once; by the CPU limit unless set."
+    )
+    threads: int | None = Field(None, ge=1, le=256, description="CPU threads of one ranking; 1 unless set.")
+    queue: int = Field(
+        16, ge=0, le=10_000, description="Requests that may wait; further ones are answered 503 at once."
     )
     drain_seconds: float = Field(
         1, ge=0, le=300, description="How long /ready says no before the port closes at a stop."
     )
+    database_url: str = Field("sqlite:///var/feedback.sqlite", description="Database that feedback is kept in.")
+    api_keys: Path | None = Field(None, description="File of API keys: a name and a hash a line.")
+    oidc_issuer: str = Field("", description="OpenID Connect provider whose bearer tokens are taken.")
+    oidc_audience: str = Field("", description="Audience that such a token must be for.")
+    access: Literal["open", "closed"] = Field(
+        "open", description="closed: also who asks for a continuation or a search needs a key or a token."
+    )
+    rate_limit: float = Field(0, ge=0, description="Requests a second of one client; 0 limits nobody.")
+    rate_burst: float = Field(20, ge=1, description="Requests that a client may send at once within its limit.")
+    trusted_proxies: str = Field(
+        "", description="Addresses or networks, by commas, whose X-Forwarded-For names the client."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+
+    def source(self) -> Wanted:
+        """Return what to serve now.
+
+        Raises:
+            InputError: The file to follow does not say.
+        """
+        if self.follow is not None:
+            return read_wanted(self.follow)
+        return Wanted(self.bundle or Path(), self.bundle_digest, self.bundle_version)
 
 
 def variable(name: str) -> str:
@@ -47,13 +76,14 @@ def read_settings(**given: Any) -> Settings:
         InputError: A setting is missing or wrong; the sentence names its variable.
     """
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise InputError(_sentence(error.errors()[0])) from error
+    if settings.bundle is None and settings.follow is None:
+        raise InputError(f"The setting {variable('bundle')} is missing: {Settings.model_fields['bundle'].description}")
+    return settings
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
     name = variable(str(error["loc"][0]).lower())
-    if error["type"] == "missing":
-        return f"The setting {name} is missing: {Settings.model_fields[name.removeprefix(_PREFIX).lower()].description}"
     return f"The setting {name} is {error['input']!r}, which cannot be used: {error['msg']}."

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 MOST_TRACKS = 500
 MOST_RECOMMENDED = 500
 LONGEST_TEXT = 500
+MOST_EVENTS = 500
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_TEXT)]
 
@@ -111,9 +112,40 @@ class ModelName(BaseModel):
 class PredictAnswer(BaseModel):
     """The continuation, best first; fewer than k where the catalogue has no more."""
 
+    impression_id: str = Field(description="The name of this answer, for POST /feedback.")
     recommended_tracks: list[RecommendedTrack]
     matched: list[MatchedTrack]
     model: ModelName
+
+
+class FeedbackEvent(BaseModel):
+    """One thing that a listener did with a track of an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    impression_id: str = Field(
+        max_length=200, description="The impression_id of the answer.", examples=["(from an answer of /predict)"]
+    )
+    # Without control characters: not every database keeps them.
+    track_uri: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=LONGEST_TEXT)] = Field(
+        description="The track, as the answer named it.", examples=["tiny:track:3"]
+    )
+    event: Literal["click", "skip", "play", "add"] = Field(description="What the listener did.")
+
+
+class FeedbackRequest(BaseModel):
+    """Events, one or many; many need a key or a token."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    events: list[FeedbackEvent] = Field(min_length=1, max_length=MOST_EVENTS, description="What listeners did.")
+
+
+class FeedbackAnswer(BaseModel):
+    """What is durable now."""
+
+    kept: int = Field(description="Events of this request that are kept, now or since it was sent before.")
+    again: bool = Field(description="Whether the request was kept before, under the same Idempotency-Key.")
 
 
 class TracksAnswer(BaseModel):

@@ -195,7 +195,15 @@ function showWhy(matched) {
   $("why").replaceChildren(...(reasons.length ? ["Because of", ...reasons] : []));
 }
 
-function recommendation({ score, ...track }, index, share) {
+// Tells the service that a recommended track was taken up. Whether that arrives is nothing to hold a listener up with.
+function tell(impression, track) {
+  const body = JSON.stringify({ events: [{ impression_id: impression, track_uri: track.track_uri, event: "add" }] });
+  const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
+  fetch("/feedback", { method: "POST", headers, body, keepalive: true }).catch(() => {});
+}
+
+function recommendation({ score, ...track }, index, share, impression) {
   const bar = element("i");
   bar.style.setProperty("--share", share.toFixed(3));
   const fit = element("span", { className: "score", title: "Scores compare within one list" }, bar,
@@ -204,16 +212,16 @@ function recommendation({ score, ...track }, index, share) {
     element("span", { className: "rank", textContent: index + 1 }),
     trackText(track),
     fit,
-    roundButton("+", `Add ${named(track)} to the playlist`, () => add(track)),
+    roundButton("+", `Add ${named(track)} to the playlist`, () => { tell(impression, track); add(track); }),
   );
 }
 
-function showContinuation({ recommended_tracks: tracks, matched }, entries) {
+function showContinuation({ recommended_tracks: tracks, matched, impression_id: impression }, entries) {
   const scores = tracks.map((track) => track.score);
   const low = Math.min(...scores);
   const span = Math.max(...scores) - low;
   const share = (score) => (span > 0 ? 0.08 + 0.92 * (score - low) / span : 1);
-  replaceItems($("recommended"), tracks.map((track, i) => recommendation(track, i, share(track.score))));
+  replaceItems($("recommended"), tracks.map((track, i) => recommendation(track, i, share(track.score), impression)));
   entries.forEach((entry, i) => { entry.how = matched[i].how; });
   showPlaylist();
   showWhy(matched);

@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -203,6 +205,30 @@ def _end_orphans(home: Path) -> None:
     time.sleep(0.2)
 
 
+def test_a_run_moves_its_service_without_a_break(go: Go) -> None:
+    """The process that serves follows the pin: every request is answered, first by one model and then by the other."""
+    first, done = go(port=free_port()), threading.Event()
+    assert first.service is not None
+
+    def ask() -> list[tuple[int, str]]:
+        answers = []
+        with httpx.Client(base_url=first.service.url if first.service else "", timeout=60) as client:
+            while not done.is_set():
+                response = client.post("/predict", json={"name": "rock"})
+                answers.append((response.status_code, response.json()["model"]["digest"]))
+        return answers
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        second = go("pass", seed=1, port=first.service.port)
+        done.set()
+        answers = asking.result()
+    assert second.service is not None
+    assert second.service.pid == first.service.pid
+    assert {status for status, _ in answers} == {200}
+    assert list(dict.fromkeys(digest for _, digest in answers)) == [first.service.digest, second.service.digest]
+
+
 def test_serve_and_stop(go: Go, settings: Settings) -> None:
     """segue serve is the service on what an environment pins, in the foreground; segue stop ends it."""
     outcome = go()
@@ -222,9 +248,12 @@ def test_serve_and_stop(go: Go, settings: Settings) -> None:
 def _answer(url: str) -> dict[str, dict[str, str]]:
     for _ in range(300):
         try:
-            answer: dict[str, dict[str, str]] = httpx.post(url, json={"name": "rock"}, timeout=5).json()
+            response = httpx.post(url, json={"name": "rock"}, timeout=30)
         except httpx.TransportError:
             time.sleep(0.1)
-        else:
+            continue
+        if response.status_code == 200:  # it answers 503 while it loads
+            answer: dict[str, dict[str, str]] = response.json()
             return answer
+        time.sleep(0.1)
     raise AssertionError(f"{url} does not answer")

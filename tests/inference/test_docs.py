@@ -1,4 +1,4 @@
-"""docs/serving.md is true: its examples are run, and its tables are held against the code."""
+"""docs/api.md and docs/serving.md are true: examples are run, and tables are held against the code."""
 
 import json
 import re
@@ -18,13 +18,14 @@ from inference.settings import Settings, variable
 from tests.support.running_service import Running
 from tests.support.shoot_page import CHROMIUM, launch
 
-_PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+_DOCS = Path(__file__).parents[2] / "docs"
+_API, _OPERATION = (_DOCS / "api.md").read_text(), (_DOCS / "serving.md").read_text()
 _ADDRESS = "http://127.0.0.1:8000"
 
 
 def examples(language: str) -> list[tuple[str, str]]:
     """Return each block of a language with the block of output that follows it."""
-    return re.findall(rf"```{language}\n(.*?)```\n+```(?:json|text)\n(.*?)```", _PAGE, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```\n+```(?:json|text)\n(.*?)```", _API, re.DOTALL)
 
 
 def shortened(value: Any) -> Any:
@@ -38,25 +39,30 @@ def shortened(value: Any) -> Any:
     return "sha256:…" if isinstance(value, str) and value.startswith("sha256:") else value
 
 
+def unnamed(answer: Any) -> Any:
+    """Return an answer with the name, which is another one each time, as the page shows it."""
+    return {**answer, "impression_id": "…"} if "impression_id" in answer else answer
+
+
 @pytest.mark.parametrize("command,answer", examples("sh"))
 def test_the_curl_examples_give_their_answers(client: httpx.Client, command: str, answer: str) -> None:
     """Each curl command, understood as a shell would, is answered as the page says."""
     program, _, url, *options = shlex.split(command)
     assert program == "curl"
-    given = {flag: text for flag, text in pairwise(options) if flag.startswith("-")}
-    content_type = given.get("-H", "").removeprefix("Content-Type: ")
+    headers = dict(text.split(": ", 1) for flag, text in pairwise(options) if flag == "-H")
+    data = next((text for flag, text in pairwise(options) if flag == "-d"), None)
+    if data is not None and "(from an answer)" in data:
+        name = client.post("/predict", json={"name": "rock"}).json()["impression_id"]
+        data = data.replace("(from an answer)", name)
     response = client.request(
-        "POST" if "-d" in given else "GET",
-        url.removeprefix(_ADDRESS),
-        content=given.get("-d"),
-        headers={"Content-Type": content_type},
+        "GET" if data is None else "POST", url.removeprefix(_ADDRESS), content=data, headers=headers
     )
-    assert shortened(response.json()) == json.loads(answer)
+    assert shortened(unnamed(response.json())) == json.loads(answer)
 
 
 def test_there_are_curl_examples() -> None:
     """A search that finds no block would prove nothing."""
-    assert len(examples("sh")) == 3
+    assert len(examples("sh")) == 4
 
 
 def test_the_python_example_prints_what_it_says(service: Running) -> None:
@@ -85,7 +91,7 @@ def test_the_javascript_example_prints_what_it_says(service: Running) -> None:
 
 def rows(heading: str) -> dict[str, str]:
     """Return a table's rows under a heading, by the code word of their first column."""
-    section = _PAGE.split(f"\n### {heading}\n")[1].split("\n### ")[0]
+    section = _OPERATION.split(f"\n### {heading}\n")[1].split("\n### ")[0]
     return dict(re.findall(r"^\| `([^`]+)` \|(.*)$", section, re.MULTILINE))
 
 
@@ -94,13 +100,15 @@ def test_every_setting_has_its_line() -> None:
     described = rows("Settings")
     assert set(described) == {variable(name) for name in Settings.model_fields}
     for name, field in Settings.model_fields.items():
-        if isinstance(field.default, str | int | float):
+        if isinstance(field.default, str | int | float) and field.default != "":
             assert f"`{field.default}`" in described[variable(name)], name
 
 
 def test_every_metric_has_its_line_with_its_labels(client: httpx.Client) -> None:
     """No more and no fewer metrics than the service gives, and the labels that they have."""
-    client.get("/health")
+    answer = client.post("/predict", json={"name": "rock"}).json()
+    event = {"impression_id": answer["impression_id"], "track_uri": "x", "event": "play"}
+    client.post("/feedback", json={"events": [event]}, headers={"Idempotency-Key": answer["impression_id"][:20]})
     given: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(client.get("/metrics").text):
         name = "process_*" if family.name.startswith("process_") else family.name
@@ -113,4 +121,4 @@ def test_every_metric_has_its_line_with_its_labels(client: httpx.Client) -> None
 def test_every_path_is_told(client: httpx.Client) -> None:
     """What the service describes stands on the page, too."""
     for path in client.get("/openapi.json").json()["paths"]:
-        assert re.search(rf"[ `0]{path}[`?\s]", _PAGE), path
+        assert re.search(rf"[ `0]{path}[`?\s]", _API + _OPERATION), path

@@ -119,6 +119,17 @@ def test_a_recommended_track_joins_the_playlist_with_one_tap(page: Page) -> None
     expect(page.get_by_role("status")).to_have_text("Rock Song 0, Artist 0 is already in the playlist.")
 
 
+def test_a_recommended_track_that_is_added_is_told(page: Page, service: Running) -> None:
+    """The service learns which of its recommendations were taken up, as an event of the answer that they came with."""
+    page.get_by_label("Title", exact=True).fill("techno")
+    first_recommended(page, "Techno Song 2")
+    with page.expect_response("**/feedback") as told:
+        page.get_by_role("button", name="Add Techno Song 2, Artist 2 to the playlist").click()
+    assert told.value.status == 202
+    assert told.value.json() == {"kept": 1, "again": False}
+    own(page, "Techno Song 2")
+
+
 def test_more_can_be_shown(page: Page) -> None:
     """Ten at first, then thirty, which is all that the tiny catalogue has."""
     page.get_by_label("Title", exact=True).fill("rock")

@@ -100,11 +100,14 @@ def test_ready_means_verified_and_warm(environment: str, rendered: dict[str, lis
     assert serve["livenessProbe"]["httpGet"]["path"] == "/health"
 
 
-def test_the_process_that_faces_the_network_has_no_key(rendered: dict[str, list[dict[str, Any]]]) -> None:
-    """Only the container that fetches reads the store's key, and only the reader's."""
+def test_the_process_that_faces_the_network_has_no_key_of_the_store(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """Only the container that fetches reads the store's key, and only the reader's; who serves may keep feedback."""
     pod = pod_of(rendered["k8s/environments/production"])["spec"]
     assert "segue-store-reader" in str(pod["initContainers"])
-    assert "secret" not in str(pod["containers"]).lower()
+    named = [entry["valueFrom"] for entry in pod["containers"][0]["env"] if "valueFrom" in entry]
+    secrets = [one["secretKeyRef"] for one in named if "secretKeyRef" in one]
+    assert secrets == [{"name": "segue-feedback", "key": "password", "optional": True}]
+    assert "secret" not in str({**pod["containers"][0], "env": []}).lower()
     assert pod["containers"][0]["volumeMounts"] == [{"mountPath": "/bundles", "name": "bundles", "readOnly": True}]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 _ROOT = Path(__file__).parents[2]
-_PATIENCE = 60.0
+_PATIENCE = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,14 @@ class Running:
 @contextmanager
 def running(bundle: Path, log: Path, **settings: str) -> Iterator[Running]:
     """Yield a service over ``bundle`` that is ready; ``settings`` are environment variables."""
-    given = {"PORT": "0", "SEGUE_BUNDLE": str(bundle), "SEGUE_THREADS": "1", "SEGUE_DRAIN_SECONDS": "0", **settings}
+    given = {
+        "PORT": "0",
+        "SEGUE_BUNDLE": str(bundle),
+        "SEGUE_THREADS": "1",
+        "SEGUE_DRAIN_SECONDS": "0",
+        "SEGUE_DATABASE_URL": f"sqlite:///{log.with_suffix('.sqlite')}",
+        **settings,
+    }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
     command = [sys.executable, "-m", "inference", "serve"]
     with log.open("wb") as stream:

@@ -1,0 +1,270 @@
+"""Measure the service: ``python -m benchmarks.serving <what> --bundle DIR``.
+
+    ranking   one query against a plain int8 scan of the same vectors, in turns
+    load      latency under an open load, with its generator on the same cores
+    overload  goodput and refusals at twice what it can do
+    settings  throughput and latency by threads and concurrency
+    memory    resident memory over many requests and swaps of the bundle
+
+Everything is printed as one JSON object and, where MLFLOW_TRACKING_URI is set, logged to MLflow by the bundle's digest.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import psutil
+
+from benchmarks.serving.load import Load, bodies, drive, repeat
+from benchmarks.serving.service import measured
+from inference.ranker import Ranker
+from segue.bundle import CATALOGUE, Bundle
+from segue.catalogue import Catalogue
+from segue.files import write_whole
+from segue.query import encode
+
+_DIMENSION = 128
+
+
+def ranking(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Time a whole query, and a scan of an int8 matrix of the catalogue's size, taking turns on one thread.
+
+    What a scan cannot be faster than is reading its bytes: numpy's maximum over a matrix of the same shape does little
+    else. Times are of the wall; the tenth percentile is what the machine does when it is let.
+    """
+    ranker = Ranker.open(bundle, threads=1)
+    tracks = len(ranker.catalogue)
+    draw = np.random.default_rng(0)
+    matrix = draw.integers(-63, 64, (_DIMENSION, tracks), dtype=np.int8)
+    queries = [ranker.query(draw.integers(0, tracks, 10).tolist(), "late night drive") for _ in range(options.count)]
+    times: dict[str, list[float]] = {"query": [], "encode": [], "read": []}
+    for query in queries:
+        for name, action in (
+            ("query", lambda query=query: ranker.rank([query], 10)),
+            ("encode", lambda query=query: encode([query], ranker.encoding, ranker._tokenise)),
+            ("read", lambda: matrix.max()),
+        ):
+            start = time.perf_counter()
+            action()
+            times[name].append(time.perf_counter() - start)
+    nodes = _nodes(bundle, ranker, queries)
+    return {
+        "tracks": tracks,
+        "n": len(queries),
+        **{name: _both(values, 1e3) for name, values in times.items()},
+        **{f"node {name}": _both(values, 1e3) for name, values in nodes.items()},
+        "scan_and_top_k_over_read": _ratio([nodes["MatMulInteger"], nodes["TopK"]], times["read"]),
+        "query_over_read": _ratio([times["query"]], times["read"]),
+    }
+
+
+def _both(values: Sequence[float], factor: float) -> dict[str, float]:
+    """Return the median, and the tenth percentile, which neighbours on the machine disturb less; in milliseconds."""
+    return {"median": factor * _percentile(values, 50), "p10": factor * _percentile(values, 10)}
+
+
+def _ratio(parts: Sequence[Sequence[float]], whole: Sequence[float]) -> dict[str, float]:
+    return {f"p{p}": sum(_percentile(part, p) for part in parts) / _percentile(whole, p) for p in (10, 50)}
+
+
+def _nodes(bundle: Path, ranker: Ranker, queries: Sequence[Any]) -> dict[str, list[float]]:
+    """Return the seconds of the graph's scan and of its top-k, by ONNX Runtime's own profile."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.enable_profiling = True
+        options.profile_file_prefix = f"{folder}/profile"
+        session = onnxruntime.InferenceSession(str(bundle / "model.onnx"), options, providers=["CPUExecutionProvider"])
+        for query in queries:
+            inputs = encode([query], ranker.encoding, ranker._tokenise)
+            session.run(["ids"], {**inputs, "k": np.array([10])})
+        events = json.loads(Path(session.end_profiling()).read_text())
+    found: dict[str, list[float]] = {"MatMulInteger": [], "TopK": []}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and event["args"]["op_name"] in found:
+            found[event["args"]["op_name"]].append(event["dur"] / 1e6)
+    return found
+
+
+def load(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Drive the service at a steady rate, open loop."""
+    with _service(bundle) as service:
+        requests = _requests(bundle)
+        asyncio.run(drive(service.host, service.port, requests, options.rate / 2, 2, seed=1))  # warm
+        before, own = service.cpu_seconds(), time.process_time()
+        found = asyncio.run(drive(service.host, service.port, requests, options.rate, options.seconds))
+        return {
+            "rate": options.rate,
+            **_latencies(found),
+            "service_cores": (service.cpu_seconds() - before) / found.seconds,
+            "generator_cores": (time.process_time() - own) / found.seconds,
+            "resident_megabytes": service.megabytes(),
+            "ready_seconds": service.ready_seconds,
+        }
+
+
+def overload(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Find what the service can do with as many clients as fit its queue, then ask for twice that."""
+    with _service(bundle) as service:
+        requests = _requests(bundle)
+        asyncio.run(repeat(service.host, service.port, requests, 50, 4))
+        start = time.perf_counter()
+        statuses = asyncio.run(repeat(service.host, service.port, requests, options.count, 8))
+        most = statuses[200] / (time.perf_counter() - start)
+        found = asyncio.run(drive(service.host, service.port, requests, 2 * most, options.seconds))
+        goodput = found.statuses[200] / found.seconds
+        refused = [1e3 * seconds for seconds in found.refused] or [float("nan")]
+        return {
+            "most_a_second": most,
+            "asked_a_second": 2 * most,
+            "goodput_a_second": goodput,
+            "goodput_over_most": goodput / most,
+            "refusal_milliseconds": {"p50": _percentile(refused, 50), "p95": _percentile(refused, 95)},
+            **_latencies(found),
+        }
+
+
+def settings(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Compare threads of a ranking and rankings at once, each in a fresh process, in turns."""
+    choices = [(threads, at_once) for threads in (1, 2) for at_once in (1, 2, 4)]
+    found: dict[str, list[dict[str, float]]] = {}
+    for _ in range(options.rounds):
+        for threads, at_once in choices:
+            given = {"SEGUE_THREADS": str(threads), "SEGUE_CONCURRENCY": str(at_once)}
+            with _service(bundle, **given) as service:
+                requests = _requests(bundle)
+                asyncio.run(repeat(service.host, service.port, requests, 50, 4))
+                start = time.perf_counter()
+                statuses = asyncio.run(repeat(service.host, service.port, requests, options.count, 8))
+                most = statuses[200] / (time.perf_counter() - start)
+                steady = asyncio.run(drive(service.host, service.port, requests, options.rate, options.seconds))
+                p95 = _percentile([1e3 * s for s in steady.latencies], 95)
+                found.setdefault(f"{threads} threads, {at_once} at once", []).append({"most": most, "p95": p95})
+    return {
+        name: {key: statistics.median(one[key] for one in rounds) for key in ("most", "p95")} | {"n": len(rounds)}
+        for name, rounds in found.items()
+    }
+
+
+def memory(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Follow the resident memory over many requests, and over swaps between two bundles under load."""
+    other = Path(options.other) if options.other else bundle
+    with tempfile.TemporaryDirectory() as folder:
+        pointer = Path(folder) / "wanted.json"
+
+        def point(number: int) -> str:
+            wanted = Bundle.open(other if number % 2 else bundle)
+            told = {"bundle": str(wanted.path), "digest": wanted.digest, "version": str(number)}
+            write_whole(pointer, json.dumps(told).encode())
+            return str(number)
+
+        point(0)
+        with _service(bundle, SEGUE_FOLLOW=str(pointer), SEGUE_FOLLOW_SECONDS="0.1", SEGUE_QUEUE="1000") as service:
+            requests, marks, bad = _requests(bundle), [], 0
+            for _ in range(20):
+                statuses = asyncio.run(repeat(service.host, service.port, requests, options.count // 20, 4))
+                bad += sum(statuses.values()) - statuses[200]
+                marks.append(service.megabytes())
+            swaps = []
+            for number in range(1, options.swaps + 1):
+                version = point(number)
+                while json.loads(service.get("/model"))["version"] != version:
+                    statuses = asyncio.run(repeat(service.host, service.port, requests, 20, 4))
+                    bad += sum(statuses.values()) - statuses[200]
+                swaps.append(service.megabytes())
+        return {
+            "requests": options.count,
+            "not_answered_200": bad,
+            "resident_megabytes_by_twentieth": marks,
+            "resident_megabytes_by_swap": swaps,
+            "last_over_first_quarter": statistics.median(marks[-5:]) / statistics.median(marks[:5]),
+            "last_over_first_swaps": statistics.median(swaps[-5:]) / statistics.median(swaps[:5]),
+        }
+
+
+def _service(bundle: Path, **settings: str) -> Any:
+    folder = Path(tempfile.mkdtemp(prefix="segue-benchmark-"))
+    return measured(folder / "log", SEGUE_BUNDLE=str(bundle), **settings)
+
+
+def _requests(bundle: Path) -> list[bytes]:
+    catalogue = Catalogue(bundle / CATALOGUE)
+    return bodies([track.uri for track in catalogue.tracks(range(min(5000, len(catalogue))))], 500, seed=0)
+
+
+def _latencies(found: Load) -> dict[str, Any]:
+    milliseconds = [1e3 * seconds for seconds in found.latencies] or [float("nan")]
+    return {
+        "n": sum(found.statuses.values()),
+        "seconds": found.seconds,
+        "answers_a_second": found.statuses[200] / found.seconds,
+        "failed": sum(count for status, count in found.statuses.items() if status not in (200, 503)),
+        "refused": found.statuses[503],
+        "milliseconds": {f"p{p}": _percentile(milliseconds, p) for p in (50, 90, 95, 99)},
+    }
+
+
+def _percentile(values: Sequence[float], place: int) -> float:
+    return float(np.percentile(values, place))
+
+
+def _log(what: str, bundle: Path, found: dict[str, Any]) -> None:
+    """Log the figures to MLflow, tagged with the digest that the model's own run has."""
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return
+    import mlflow
+
+    mlflow.set_experiment("segue-serving")
+    with mlflow.start_run(run_name=f"benchmark {what}", tags={"digest": Bundle.open(bundle).digest}):
+        mlflow.log_dict(found, f"{what}.json")
+        mlflow.log_metrics(dict(_flat(found)))
+
+
+def _flat(found: dict[str, Any], prefix: str = "") -> Any:
+    for name, value in found.items():
+        key = f"{prefix}{name}".replace(",", "").replace(" ", "_")
+        if isinstance(value, dict):
+            yield from _flat(value, f"{key}.")
+        elif isinstance(value, int | float):
+            yield key, float(value)
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("what", choices=["ranking", "load", "overload", "settings", "memory"])
+    add(
+        "--bundle",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="what benchmarks.serving.big_bundle wrote, or a real one",
+    )
+    add("--other", metavar="DIR", help="another bundle to swap with (default: the same)")
+    add("--rate", type=float, default=100.0, help="requests a second (default: 100)")
+    add("--seconds", type=float, default=30.0, help="how long (default: 30)")
+    add("--count", type=int, default=400, help="requests or queries to time (default: 400)")
+    add("--rounds", type=int, default=3, help="how often each choice of settings is measured (default: 3)")
+    add("--swaps", type=int, default=20, help="swaps of the bundle (default: 20)")
+    options = parser.parse_args()
+    quiet = psutil.getloadavg()[0]
+    found = globals()[options.what](options.bundle, options)
+    found["load_average"] = [round(quiet, 2), round(psutil.getloadavg()[0], 2)]
+    _log(options.what, options.bundle, found)
+    json.dump(found, sys.stdout, indent=1)
+    print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""A bundle of a real one's size: the graph that training exports, with random weights and made-up names.
+
+What a request costs depends on shapes and not on what was learned, so nothing has to be trained to time the service.
+
+    python -m benchmarks.serving.big_bundle build/benchmark/bundle --tracks 211405
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import onnx
+import torch
+
+from segue.bundle import CATALOGUE, MODEL, TOKENIZER, Bundle, write_bundle
+from segue.catalogue import write_catalogue
+from segue.query import Encoding
+from segue.track import Track
+from train.backbone import EncoderBackbone
+from train.encoder import load_encoder
+from train.graph import SCANNED, ServingGraph, export_float
+from train.llara_model import Llara, Ranker
+from train.projector_model import Projector
+from train.quantise import quantise
+from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
+
+# As in train/conf: lightgcn.yaml, llara.yaml.
+DIMENSION = 128
+BACKBONE_LAYERS = 3
+BEHAVIOUR_TOKENS = 25
+GRAM_BUCKETS = 32768
+HIDDEN = {"projector": 512, "mix": 256}
+_WORDS = ("Night", "Love", "River", "Gold", "Road", "Summer", "Blue", "Fire", "Dance", "Rain", "Heart", "City", "Wild")
+
+
+def made_up_tracks(count: int) -> list[Track]:
+    """Return tracks with distinct names of a few words, as long as real ones are."""
+
+    def words(number: int, how_many: int) -> str:
+        return " ".join(_WORDS[(number // len(_WORDS) ** place) % len(_WORDS)] for place in range(how_many))
+
+    return [
+        Track(f"spotify:track:{i:022d}", f"{words(i, 2)} {i}", f"The {words(i // 7, 2)} {i // 7}", f"Album {i // 11}")
+        for i in range(count)
+    ]
+
+
+def random_ranker(tracks: int) -> tuple[ServingGraph, Encoding, str]:
+    """Return the serving graph with random weights, its encoding, and its tokenizer as JSON."""
+    torch.manual_seed(0)
+    loaded = load_encoder("")
+    artists, albums = tracks // 7 + 2, tracks // 11 + 2
+    catalogue = CatalogueTensors(
+        artist=torch.arange(tracks) // 7,
+        album=torch.arange(tracks) // 11,
+        text=torch.zeros(tracks, 2 * loaded.encoder.width, dtype=torch.float16),
+        count=torch.ones(tracks),
+        artists=artists,
+        albums=albums,
+    )
+    start = Start(*(torch.randn(rows, DIMENSION) * 0.15 for rows in (tracks, artists, albums)))
+    vectors = TrackVectors(catalogue, start, Projector(loaded.encoder.width, DIMENSION, HIDDEN["projector"]))
+    playlist = PlaylistVector(DIMENSION, GRAM_BUCKETS, HIDDEN["mix"], torch.eye(DIMENSION) * 3)
+    llara = Llara(EncoderBackbone(loaded, BACKBONE_LAYERS), DIMENSION, BEHAVIOUR_TOKENS)
+    for weight in (playlist.grams.weight, playlist.mixed.weight, llara.to_behaviour.weight):
+        torch.nn.init.normal_(weight, std=0.1)
+    encoding = Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=GRAM_BUCKETS)
+    graph = ServingGraph(Ranker(vectors, playlist, llara).eval(), loaded.encoder)
+    return graph, encoding, loaded.tokenizer.to_str()
+
+
+def write_big_bundle(path: Path, tracks: int) -> Bundle:
+    """Write the bundle to ``path`` and return it."""
+    graph, encoding, tokenizer = random_ranker(tracks)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        model = quantise(export_float(graph, folder / "float.onnx"), {SCANNED})
+        onnx.save(model, str(folder / MODEL))
+        write_catalogue(folder / CATALOGUE, made_up_tracks(tracks))
+        (folder / TOKENIZER).write_text(tokenizer)
+        return write_bundle(
+            path,
+            {name: folder / name for name in (MODEL, CATALOGUE, TOKENIZER)},
+            model={"encoding": encoding.to_json(), "tracks": tracks, "inputs": [], "outputs": []},
+            lineage={"dataset": f"sha256:{'0' * 64}", "commit": "", "run": "random weights", "seed": 0},
+            synthetic=True,
+        )
+
+
+def main() -> None:
+    """Write a bundle from the command line."""
+    parser = argparse.ArgumentParser(description="Write a bundle of random weights, of a real one's size.")
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--tracks", type=int, default=211_405, help="default: the tracks of 8,057 real playlists")
+    options = parser.parse_args()
+    options.path.parent.mkdir(parents=True, exist_ok=True)
+    print(write_big_bundle(options.path, options.tracks).digest)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

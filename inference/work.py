@@ -1,0 +1,76 @@
+"""A bounded place to work in: few requests are ranked at once, some wait, and the rest are told at once to come later.
+
+What is taken in beyond what can be done only waits, and then answers nobody: its client has left. A service that
+refuses early keeps answering as many as it can (Google SRE book, "Handling Overload").
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import TypeVar
+
+_Result = TypeVar("_Result")
+_SHARE = 0.05  # of the newest piece of work in the mean, by which the time to come back is told
+
+
+class Overloaded(Exception):  # noqa: N818 - a state of the service, and no error of anybody's
+    """There is no place left.
+
+    Attributes:
+        retry_after: Whole seconds after which the work that waits now should be done.
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
+
+
+class Work:
+    """A pool of threads with a bounded queue before it. Used from the event loop alone."""
+
+    def __init__(self, threads: int, queue: int) -> None:
+        """Work in ``threads`` threads and let ``queue`` more pieces of work wait."""
+        self._threads, self._places = threads, threads + queue
+        self._pool = ThreadPoolExecutor(threads, "ranking")
+        self._taken = 0
+        self._mean = 0.01  # seconds
+
+    @property
+    def taken(self) -> int:
+        """Pieces of work that are being done or wait."""
+        return self._taken
+
+    def check(self) -> None:
+        """Look whether there is a place, before anything is spent on a request.
+
+        Raises:
+            Overloaded: There is none.
+        """
+        if self._taken >= self._places:
+            raise Overloaded(max(1, math.ceil(self._places / self._threads * self._mean)))
+
+    async def do(self, action: Callable[[], _Result]) -> _Result:
+        """Return what ``action`` returns, called in a thread.
+
+        Raises:
+            Overloaded: There is no place left.
+        """
+        self.check()
+        self._taken += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, action)
+        finally:
+            self._taken -= 1
+
+    def close(self) -> None:
+        """Let the threads end; what waits is done first."""
+        self._pool.shutdown(wait=False)
+
+    def _timed(self, action: Callable[[], _Result]) -> _Result:
+        start = monotonic()
+        try:
+            return action()
+        finally:
+            self._mean += _SHARE * (monotonic() - start - self._mean)

@@ -1,0 +1,118 @@
+"""More than can be done: what has a place is answered, the rest is told at once to come later."""
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from inference.app import create_app
+from inference.metrics import Metrics
+from inference.model import Judgement, Model
+from inference.ranker import Ranker
+from inference.service import Service
+from inference.settings import read_settings
+from inference.work import Overloaded, Work
+
+
+def test_work_beyond_its_places_is_refused_and_places_come_free() -> None:
+    """Two threads and one to wait: of five, two are turned away before anything is spent on them."""
+
+    async def scenario() -> None:
+        work, go = Work(2, 1), threading.Event()
+        taken = [asyncio.create_task(work.do(go.wait)) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert work.taken == 3
+        for _ in range(2):
+            with pytest.raises(Overloaded) as caught:
+                await work.do(lambda: None)
+            assert caught.value.retry_after == 1
+        go.set()
+        assert await asyncio.gather(*taken) == [True, True, True]
+        assert (work.taken, await work.do(lambda: 7)) == (0, 7)
+        work.close()
+
+    asyncio.run(scenario())
+
+
+def test_work_that_fails_gives_its_place_back() -> None:
+    """Otherwise errors would close the service bit by bit."""
+
+    async def scenario() -> None:
+        work = Work(1, 0)
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                await work.do(lambda: 1 // 0)
+        work.close()
+
+    asyncio.run(scenario())
+
+
+def test_slow_work_says_to_come_back_later() -> None:
+    """By how long the last pieces of work took."""
+
+    async def scenario() -> int:
+        work = Work(1, 0)
+        for _ in range(8):
+            await work.do(lambda: time.sleep(0.005))
+        work._mean = 3.4  # as if the last rankings had taken so long
+        going = threading.Event()
+        task = asyncio.create_task(work.do(going.wait))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as caught:
+            work.check()
+        going.set()
+        await task
+        work.close()
+        return caught.value.retry_after
+
+    assert asyncio.run(scenario()) == 4
+
+
+class _Held:
+    """A ranker that ranks when it is let go."""
+
+    def __init__(self, real: Ranker) -> None:
+        self.real, self.go = real, threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def rank(self, *given: Any) -> Any:
+        assert self.go.wait(60)
+        return self.real.rank(*given)
+
+
+def test_overload_is_answered_at_once_and_what_was_taken_in_is_done(bundle_path: Path, ranker: Ranker) -> None:
+    """Of eight requests at the same time, one works, two wait, and five get 503 with Retry-After while it works."""
+    held = _Held(ranker)
+    settings = read_settings(bundle=bundle_path, concurrency=1, queue=2, database_url="sqlite:////nowhere/x")
+    service = Service(settings, Metrics())
+    service._model = Model(cast(Ranker, held), None, Judgement())
+
+    async def scenario() -> tuple[list[httpx.Response], list[httpx.Response], httpx.Response]:
+        transport = httpx.ASGITransport(create_app(service))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            asking = [asyncio.create_task(client.post("/predict", json={"name": "rock"})) for _ in range(8)]
+            refused: list[httpx.Response] = []
+            for done in asyncio.as_completed(asking):
+                refused.append(await done)
+                if len(refused) == 5:
+                    break
+            health = await client.get("/health")
+            held.go.set()
+            answers = await asyncio.gather(*asking)
+            return refused, [answer for answer in answers if answer not in refused], health
+
+    refused, answered, health = asyncio.run(scenario())
+    assert [response.status_code for response in refused] == [503] * 5
+    assert [response.status_code for response in answered] == [200] * 3
+    assert health.status_code == 200
+    for response in refused:
+        assert response.headers["content-type"] == "application/problem+json"
+        assert int(response.headers["retry-after"]) >= 1
+    assert b'segue_refusals_total{reason="overload"} 5.0' in service.metrics.text()
+    service.work.close()
