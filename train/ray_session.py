@@ -7,6 +7,7 @@ or a search are asked for.
 import logging
 import os
 import secrets
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,12 +24,15 @@ LOCAL = {
     "RAY_agent_register_timeout_ms": "120000",  # a busy machine needs longer than Ray's thirty seconds
 }
 """Environment of a session on this machine: loopback only, and a token that is made anew each time."""
+LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"}
+"""Where gloo listens in such a session."""
 ALWAYS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of settings mean the same in a worker
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",  # seconds until a lost worker is missed
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow keeps the curves
 }
+"""Environment of every session; `segue.privacy` has switched Ray's usage reports off."""
 _HANDED_ON = ("MLFLOW_TRACKING_URI", "HF_HUB_OFFLINE", "HF_HOME")
 _STORE = 256 << 20
 """Bytes of shared memory for objects that workers hand to each other; ours hand on files and gradients instead."""
@@ -65,7 +69,7 @@ class Session:
 
 @contextmanager
 def session(purpose: str, cpus: int = 0) -> Iterator[Session]:
-    """Yield a session with Ray and end it afterwards.
+    """Yield a session with Ray and end it afterwards; inside of another one, yield that.
 
     Args:
         purpose: What needs Ray, to begin the sentence that says so.
@@ -79,7 +83,11 @@ def session(purpose: str, cpus: int = 0) -> Iterator[Session]:
             f"{purpose} needs Ray, which is not installed; install it with "
             "`pip install --no-deps --require-hashes -r requirements/ray.txt`."
         )
-    os.environ.update({name: value for name, value in ALWAYS.items() if name not in os.environ})
+    for name, value in ALWAYS.items():
+        os.environ.setdefault(name, value)
+    if (ray := sys.modules.get("ray")) and ray.is_initialized():
+        yield Session(int(ray.cluster_resources()["CPU"]), _handed_on() | LOOPBACK)
+        return
     address = os.environ.get("RAY_ADDRESS", "")
     with _cluster(address) if address else _local(cpus) as found:
         yield found
@@ -106,7 +114,7 @@ def _local(cpus: int) -> Iterator[Session]:
             logging_config=ray.LoggingConfig(log_level="ERROR"),
         )
         try:
-            yield Session(count, {**_handed_on(), "GLOO_SOCKET_IFNAME": "lo"})
+            yield Session(count, _handed_on() | LOOPBACK)
         finally:
             ray.shutdown()
 
@@ -126,7 +134,9 @@ def _cluster(address: str) -> Iterator[Session]:
             "Check the address, the token in RAY_AUTH_TOKEN, and that both sides have the same Python and Ray."
         ) from error
     try:
-        on_cluster = ray.remote(num_cpus=0, max_retries=0)(lambda function: function())
+        # On the head, which outlives workers.
+        head = {"node:__internal_head__": 0.001}
+        on_cluster = ray.remote(num_cpus=0, resources=head, max_retries=3)(lambda function: function())
         cpus = int(ray.cluster_resources().get("CPU", 0))
         yield Session(cpus, _handed_on(), lambda function: ray.get(on_cluster.remote(function)))
     finally:
