@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
+
 from data_processing.dataset import Dataset
 from segue.errors import SegueError
 from train.ray_session import session
@@ -60,10 +62,10 @@ def _fit(module: str, config: Any, workers: int, threads: int, checkpoints: Path
         ),
     )
     try:
-        trainer.fit()
+        refusal: str | None = trainer.fit().return_value
     except ray.TrainingFailedError as error:
         return failure_of(str(error), workers)
-    return ""
+    return refusal or ""
 
 
 def failure_of(traceback: str, workers: int) -> str:
@@ -77,6 +79,14 @@ def failure_of(traceback: str, workers: int) -> str:
     )
 
 
-def _worker(task: dict[str, Any]) -> None:
-    """Run the stage as one of the team."""
-    import_module(task["module"]).run(task["config"], team=Team.present())
+def _worker(task: dict[str, Any]) -> str:
+    """Run the stage as one of the team, and return the sentence with which it refused, or "".
+
+    A refusal is no loss: raised, it would be tried again. Who refuses alone leaves the group, so that nobody waits.
+    """
+    try:
+        import_module(task["module"]).run(task["config"], team=Team.present())
+    except SegueError as error:
+        dist.destroy_process_group()
+        return str(error)
+    return ""
