@@ -149,7 +149,7 @@ def _tune(config: Config, space: Mapping[str, Any], first: Point, output: Path) 
             ),
         )
         errors = tuner.fit().errors
-    return failure_of(str(errors[0]), config.trials) if errors else ""
+    return failure_of(str(errors[0]), "A trial of the search") if errors else ""
 
 
 def _domain(tune: Any, sweep: ChoiceSweep | IntervalSweep) -> Any:

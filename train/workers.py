@@ -16,6 +16,7 @@ import torch.distributed as dist
 from data_processing.dataset import Dataset
 from segue.errors import SegueError
 from train.ray_session import session
+from train.shared_folder import shared
 from train.team import Team
 
 RESTARTS = 3
@@ -36,16 +37,19 @@ def run_on_workers(module: str, config: Any, workers: int) -> None:
         SegueError: What the stage raised, or Ray is missing, or workers were lost too often.
     """
     Dataset.open(Path(config.dataset))  # what is wrong with it is said before anything is started
-    checkpoints = Path(config.output).absolute().with_suffix(".checkpoints")
-    with session(f"--workers {workers}", cpus=workers * config.threads) as ray:
+    with session(f"--workers {workers}", cpus=workers * config.threads) as ray, shared(config) as there:
         threads = ray.threads(workers, config.threads)
-        failure = ray.call(lambda: _fit(module, config, workers, threads, checkpoints, ray.variables))
-    if failure:
-        raise SegueError(failure)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+        failure = ray.call(lambda: _fit(module, there, workers, threads, ray.variables))
+        if failure:
+            raise SegueError(failure)
+        shutil.rmtree(_checkpoints(there), ignore_errors=True)
 
 
-def _fit(module: str, config: Any, workers: int, threads: int, checkpoints: Path, variables: Mapping[str, str]) -> str:
+def _checkpoints(config: Any) -> Path:
+    return Path(config.output).absolute().with_suffix(".checkpoints")
+
+
+def _fit(module: str, config: Any, workers: int, threads: int, variables: Mapping[str, str]) -> str:
     """Train where the cluster is, and return why it failed, or ""."""
     ray, torch = (import_module(name) for name in ("ray.train", "ray.train.torch"))
     trainer = torch.TorchTrainer(
@@ -55,7 +59,7 @@ def _fit(module: str, config: Any, workers: int, threads: int, checkpoints: Path
         scaling_config=ray.ScalingConfig(num_workers=workers, resources_per_worker={"CPU": threads}),
         run_config=ray.RunConfig(
             name="ray",
-            storage_path=str(checkpoints),
+            storage_path=str(_checkpoints(config)),
             failure_config=ray.FailureConfig(max_failures=RESTARTS),
             worker_runtime_env={"env_vars": dict(variables)},
             logging_config=ray.LoggingConfig(log_level="ERROR"),
@@ -64,19 +68,17 @@ def _fit(module: str, config: Any, workers: int, threads: int, checkpoints: Path
     try:
         refusal: str | None = trainer.fit().return_value
     except ray.TrainingFailedError as error:
-        return failure_of(str(error), workers)
+        return failure_of(str(error), f"Training on {workers} workers was begun {RESTARTS + 1} times and")
     return refusal or ""
 
 
-def failure_of(traceback: str, workers: int) -> str:
+def failure_of(traceback: str, what: str) -> str:
     """Return one sentence for what workers died of: that of the stage itself, where it raised one."""
     own = re.search(r"^segue\.errors\.\w+: (.+)$", traceback, re.MULTILINE)
     if own:
         return own[1]
     last = traceback.strip().splitlines()[-1]
-    return (
-        f"Training on {workers} workers was begun {RESTARTS + 1} times and failed each time; the last error was: {last}"
-    )
+    return f"{what} failed; the last error was: {last}"
 
 
 def _worker(task: dict[str, Any]) -> str:
