@@ -160,7 +160,8 @@ def _mirrors(tables: dict[str, Any], parts: Ingredients, output: Path) -> None:
         named = tables["sources"].get(name, {})
         source = parts.go.get(name) or GoComponent(name, named["module"], named["version"], commands={})
         tag = named.get("tag", source.version)
-        mirrors.mirror(golang.tree(source), folders, tag, output / "git" / f"{name}.git")
+        target = output / "git" / f"{name}.git"
+        mirrors.mirror(golang.tree(source), folders, tag, target, named.get("folder", ""))
 
 
 def _has_own_layer(table: dict[str, Any]) -> bool:

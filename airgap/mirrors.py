@@ -16,12 +16,15 @@ _NOBODY = {
 }
 
 
-def mirror(tree: Path, folders: list[str], tag: str, target: Path) -> None:
-    """Write a bare repository to `target` whose one commit, at `tag`, has `folders` of `tree`."""
+def mirror(tree: Path, folders: list[str], tag: str, target: Path, within: str = "") -> None:
+    """Write a bare repository to `target` whose one commit, at `tag`, has `folders` of `tree`.
+
+    They stand in the folder `within`, for a module that is a folder of upstream's repository.
+    """
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         for folder in folders:
-            shutil.copytree(tree / folder, work / folder, copy_function=shutil.copyfile)
+            shutil.copytree(tree / folder, work / within / folder, copy_function=shutil.copyfile)
         subprocess.run(["chmod", "-R", "u=rwX,go=rX", name], check=True)  # the module cache is read-only
         _git(work, "init", "--quiet", "--initial-branch=main")
         _git(work, "add", "--all", "--force")

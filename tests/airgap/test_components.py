@@ -102,3 +102,13 @@ def test_a_mirror_is_the_same_commit_each_time(tmp_path: Path) -> None:
         assert listed.stdout.split() == ["config/crd/kind.yaml"]
         heads.append(subprocess.run([*git, "rev-parse", "v1.2.3"], stdout=subprocess.PIPE, text=True).stdout)
     assert heads[0] == heads[1]
+
+
+def test_a_mirror_has_a_module_where_upstreams_repository_has_it(tmp_path: Path) -> None:
+    """A module can be a folder of its repository, and Argo CD asks for upstream's paths."""
+    (tmp_path / "tree/config/crd").mkdir(parents=True)
+    (tmp_path / "tree/config/crd/kind.yaml").write_text("kind: Kind\n")
+    mirrors.mirror(tmp_path / "tree", ["config/crd"], "v1.2.3", tmp_path / "a.git", "operator")
+    listing = ["git", "-C", str(tmp_path / "a.git"), "ls-tree", "-r", "--name-only", "v1.2.3"]
+    listed = subprocess.run(listing, stdout=subprocess.PIPE, text=True)
+    assert listed.stdout.split() == ["operator/config/crd/kind.yaml"]
