@@ -27,7 +27,16 @@ def test_the_platform_comes_up(machines: Machines, repository: Repository, figur
     wait(lambda: all(map(is_true_to_git, machines.items("applications", "-n", "argocd"))), 600)
     figures.keep("seconds from platform.yml to Synced and Healthy", time.monotonic() - began)
     names = {application["metadata"]["name"] for application in machines.items("applications", "-n", "argocd")}
-    assert names >= {"traefik", "objects", "postgres", "mlflow", "argo-workflows", "monitoring", "metrics-server"}
+    assert names >= {
+        "traefik",
+        "objects",
+        "postgres",
+        "mlflow",
+        "argo-workflows",
+        "monitoring",
+        "metrics-server",
+        "kuberay",
+    }
 
 
 def test_the_training_templates_come_up(machines: Machines, figures: Figures) -> None:

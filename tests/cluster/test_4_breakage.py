@@ -40,6 +40,18 @@ def test_a_training_outlives_its_pod_and_its_stores(machines: Machines, figures:
     assert "lightgcn: going on after epoch" in workflow.log()
 
 
+def test_two_workers_train_on_ray_and_one_is_killed(machines: Machines, figures: Figures) -> None:
+    """KubeRay's cluster trains LightGCN and LLaRA data-parallel; the pod of its workers goes, and the run ends."""
+    wait(lambda: machines.items("pods", "-n", "workflows", "-l", "ray.io/node-type=worker"), 120)
+    small = {"sample_playlists": "1000", "profile": "quick", "seed": "2", "workers": "2"}
+    began = time.monotonic()
+    workflow = submit(machines, "train-model", model_version="0", **small)
+    wait(lambda: workflow.pods("lightgcn") and "epoch" in workflow.log(), 400)
+    machines.kubectl("delete", "pod", "-n", "workflows", "-l", "ray.io/node-type=worker", "--grace-period=0", "--force")
+    assert workflow.end(1500) == "Succeeded"
+    figures.keep("seconds of a small training on two workers, one of them killed", time.monotonic() - began)
+
+
 def test_kubelet_and_containerd_may_restart(machines: Machines) -> None:
     """Pods answer while what started them starts anew, and are the same pods afterwards."""
     before = {pod["metadata"]["uid"] for pod in machines.items("pods", "-n", "segue-staging")}

@@ -62,19 +62,21 @@ def test_what_others_stand_on_comes_first(rendered: Renders) -> None:
 
 
 def test_ray_comes_to_who_asks_for_it(copy: Path, rendered: Renders) -> None:
-    """By one component: definitions, operator and cluster in that order, from the repositories that `source` names."""
-    assert not [one for one in of(rendered, "platform") if "ray" in one["metadata"]["name"]]
-    root = copy / "k8s" / "roots" / "platform"
-    file = root / "kustomization.yaml"
-    file.write_text(file.read_text() + "components: [../components/ray]\n")
-    found = {one["metadata"]["name"]: one for one in objects(render(root)) if one["kind"] == "Application"}
+    """By two components: the operator with the platform, the cluster with the steps whose volume it shares."""
+    found: dict[str, dict[str, Any]] = {}
+    for root, component in (("platform", "ray"), ("segue", "ray-cluster")):
+        assert not [one for one in of(rendered, root) if "ray" in one["metadata"]["name"]]
+        folder = copy / "k8s" / "roots" / root
+        file = folder / "kustomization.yaml"
+        file.write_text(file.read_text() + f"components: [../components/{component}]\n")
+        found |= {one["metadata"]["name"]: one for one in objects(render(folder)) if one["kind"] == "Application"}
     new = {name: one["spec"]["source"] for name, one in found.items() if "ray" in name}
     assert {source["path"] for source in new.values()} == RAY | {"ray-operator/config/crd"}
     assert new["kuberay-definitions"]["repoURL"] == "https://github.com/ray-project/kuberay.git"
     assert new["ray"]["repoURL"] == new["kuberay"]["repoURL"] == found["mlflow"]["spec"]["source"]["repoURL"]
-    wave = {name: int(found[name]["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"]) for name in new}
-    assert wave["kuberay-definitions"] < wave["kuberay"] < wave["ray"]
-    assert wave["kuberay"] > int(found["argo-workflows"]["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"])
+    waves = ("kuberay-definitions", "kuberay")
+    first, then = (int(found[name]["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"]) for name in waves)
+    assert first < then
 
 
 @pytest.mark.parametrize("root", ["platform", "segue"])
