@@ -36,7 +36,7 @@ def test_a_training_outlives_its_pod_and_its_stores(machines: Machines, figures:
         machines.kubectl("scale", target, "-n", name, "--replicas=1")
         machines.kubectl("annotate", "application", name, "-n", "argocd", f"{look_away}-")
     assert workflow.end(1200) == "Succeeded"
-    assert len(workflow.steps("lightgcn")) == 2
+    assert len(workflow.steps("lightgcn")) > 1
     assert "lightgcn: going on after epoch" in workflow.log()
 
 
