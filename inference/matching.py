@@ -1,11 +1,15 @@
 """Find a client's tracks in a catalogue: by URI, else by name, else kept as words that the model reads."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from segue.catalogue import Catalogue
 from segue.track import Track, track_words
+
+# Lists first: what stands before a comma is a name more often than what stands before an ampersand.
+_SEVERAL = (re.compile(r"[,;]"), re.compile(r"\s(?:&|\+|/|and|x|with|vs\.?|feat\.?|ft\.?|featuring)\s", re.IGNORECASE))
 
 How = Literal["uri", "name", "text", "none"]
 
@@ -76,9 +80,25 @@ def _match_one(catalogue: Catalogue, wanted: Wanted) -> Match:
 
 
 def _find_name(catalogue: Catalogue, wanted: Wanted) -> int | None:
-    """Return the id of the track of this name; of several artists the first, as catalogues credit a track to one."""
-    found = catalogue.find_name(wanted.title, wanted.artist)
-    first = wanted.artist.replace(";", ",").split(",")[0].strip()
-    if found is None and first and first != wanted.artist:
-        return catalogue.find_name(wanted.title, first)
-    return found
+    """Return the id of the track of the first reading of a name that the catalogue has."""
+    found = (catalogue.find_name(title, artist) for title, artist in _readings(wanted.title, wanted.artist))
+    return next((number for number in found if number is not None), None)
+
+
+def _readings(title: str, artist: str) -> Iterator[tuple[str, str]]:
+    """Yield a name as it stands, then as people write it otherwise: each a title and an artist.
+
+    Catalogues credit a track to one artist, so of several the first one counts; that is tried after the whole, since
+    "Earth, Wind & Fire" are one. "The" comes and goes. A title alone may be "Artist - Title", as files are named.
+    """
+    yield title, artist
+    if not artist:
+        left, dash, right = title.partition(" - ")
+        if dash and left.strip() and right.strip():
+            yield right.strip(), left.strip()
+        return
+    for one in dict.fromkeys((artist, *(sign.split(artist, maxsplit=1)[0].strip() for sign in _SEVERAL))):
+        if one and one != artist:
+            yield title, one
+        if one:
+            yield title, one[4:] if one.lower().startswith("the ") else f"The {one}"

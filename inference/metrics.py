@@ -12,7 +12,6 @@ from prometheus_client import (
     Gauge,
     Histogram,
     Info,
-    PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
@@ -34,7 +33,6 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and tell nothing that a scrape does not know
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
         self._seconds = Histogram(
             "segue_request_seconds",
             "Time from a request's arrival to the end of its answer.",

@@ -56,10 +56,11 @@ class Service:
         metrics.working.set_function(lambda: self.work.taken)
         self._source = source or settings.source
         self._follows = source is not None or settings.follow is not None
-        self._wanted: Wanted | None = None
         self._model: Model | None = None
         self._stopping = False
-        self._tried_at = float("-inf")
+        self._refused: Wanted | None = None
+        self._again_at = 0.0
+        self._complaint = ""
 
     @property
     def model(self) -> Model | None:
@@ -94,7 +95,6 @@ class Service:
             _LOG.exception("loading failed")
             self.failure = SegueError(f"The bundle could not be loaded ({type(error).__name__}); the log tells why.")
             return
-        self._wanted = wanted
         self._exchange(model)
         _LOG.info("ready", extra={"digest": model.digest, "tracks": len(model.ranker.catalogue)})
 
@@ -111,25 +111,29 @@ class Service:
         """
         try:
             wanted = await asyncio.to_thread(self._source)
-            if wanted == self._wanted and (
-                self._served(wanted) or time.monotonic() - self._tried_at < _REFUSED_SECONDS
-            ):
-                return
-            self._wanted, self._tried_at = wanted, time.monotonic()
             if self._served(wanted):
+                self._complaint = ""
                 return
+            if wanted == self._refused and time.monotonic() < self._again_at:
+                return
+            self._refused, self._again_at = wanted, time.monotonic() + _REFUSED_SECONDS
             model = await self._load(wanted)
         except Exception as error:  # whatever it is, what is served goes on
-            self.metrics.swaps.labels("refused").inc()
-            reason = str(error) if isinstance(error, SegueError) else repr(error)
-            _LOG.error("the wanted bundle is not served", extra={"reason": reason})
+            self._complain(str(error) if isinstance(error, SegueError) else repr(error))
             return
-        before = self._model
+        before, self._refused, self._complaint = self._model, None, ""
         self._exchange(model)
         self.metrics.swaps.labels("done").inc()
         _LOG.info("swapped", extra={"digest": model.digest, "before": before.digest if before else ""})
         del before
         await asyncio.to_thread(_give_memory_back)
+
+    def _complain(self, reason: str) -> None:
+        """Say and count why what is wanted is not served; once, and not again every second."""
+        if reason != self._complaint:
+            self.metrics.swaps.labels("refused").inc()
+            _LOG.error("the wanted bundle is not served", extra={"reason": reason})
+        self._complaint = reason
 
     def stop(self) -> None:
         """Ask that no more requests be sent here; those that come are still answered."""

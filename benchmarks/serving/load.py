@@ -44,7 +44,7 @@ def bodies(uris: Sequence[str], count: int, seed: int, unknown: float = 0.1) -> 
     for _ in range(count):
         place = draw.randrange(len(LENGTHS) - 1)
         length = draw.randint(LENGTHS[place], LENGTHS[place + 1])
-        shown = min(length, draw.choice(_SEEDS))
+        shown = min(length, draw.choice(_SEEDS), len(uris))
         tracks = [{"track_uri": uri} for uri in draw.sample(uris, shown)]
         for track in tracks:
             if draw.random() < unknown:

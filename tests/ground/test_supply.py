@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ _SPELLINGS = {
 
 def licences(package: str) -> set[str]:
     """Return the SPDX names of the licences that a package names, as alternatives or together."""
-    told = metadata(package)
+    told: Any = metadata(package)  # its type lacks the methods of the e-mail message that it is
     classifiers = [c.split("::")[-1].strip() for c in told.get_all("Classifier") or [] if c.startswith("License ::")]
     text = told.get("License-Expression") or told.get("License") or " AND ".join(classifiers)
     parts = (part.strip(" ()") for part in re.split(r"\s+(?:AND|OR)\s+", text.splitlines()[0] if text else ""))

@@ -23,7 +23,7 @@ def serve(*options: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
     command = [sys.executable, "-m", "inference", "serve", *options]
     environment = {**kept, "PORT": "0", "SEGUE_LOG_LEVEL": "error", **settings}
-    return subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=240)
 
 
 def test_ready_falls_first_and_requests_under_way_are_answered(bundle_path: Path, tmp_path: Path) -> None:

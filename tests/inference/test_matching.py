@@ -1,10 +1,13 @@
 """Matching a client's tracks against the tiny catalogue."""
 
+from pathlib import Path
+
 import pytest
 
 from inference.matching import How, Match, Wanted, match
 from inference.ranker import Ranker
-from segue.catalogue import Catalogue
+from segue.catalogue import Catalogue, write_catalogue
+from segue.track import Track
 
 
 @pytest.fixture
@@ -21,6 +24,13 @@ def catalogue(ranker: Ranker) -> Catalogue:
         (Wanted(title="ROCK  song 0 - Remastered 2011", artist="Ártist 0"), "name", 0),
         (Wanted(title="Rock Song 0"), "name", 0),
         (Wanted(title="Rock Song 0", artist="Artist 0, Guest; Other"), "name", 0),
+        (Wanted(title="Rock Song 0", artist="Artist 0 & Guest"), "name", 0),
+        (Wanted(title="Rock Song 0", artist="artist 0 feat. Guest & Other"), "name", 0),
+        (Wanted(title="Rock Song 0", artist="The Artist 0"), "name", 0),
+        (Wanted(title="Artist 0 - Rock Song 0"), "name", 0),
+        (Wanted(title="Nobody - Rock Song 0"), "text", None),
+        (Wanted(title=" - ", artist=""), "text", None),
+        (Wanted(title="Rock Song 0", artist=", & The "), "text", None),
         (Wanted(title="Rock Song 0", artist="Somebody Else"), "text", None),
         (Wanted("other:track:4", "New Song"), "text", None),
         (Wanted(uri="other:track:4"), "none", None),
@@ -33,6 +43,19 @@ def test_a_track_is_matched_by_the_best_that_is_known_of_it(
     """A URI decides, then the name, forgivingly; then the words are kept; and a bare unknown URI is nothing."""
     track = None if number is None else catalogue.tracks([number])[0]
     assert match(catalogue, [wanted]).matches == (Match(wanted, track, how, number),)
+
+
+def test_names_with_signs_in_them_are_one_name_first(tmp_path: Path) -> None:
+    """A band whose name looks like a list is not taken apart where the catalogue has it, nor is a dash in a title."""
+    tracks = [Track("a", "September", "Earth, Wind & Fire"), Track("b", "September", "Earth"), Track("c", "A - B", "X")]
+    write_catalogue(tmp_path / "catalogue.sqlite", tracks)
+    catalogue = Catalogue(tmp_path / "catalogue.sqlite")
+    wanted = [
+        Wanted(title="September", artist="Earth, Wind & Fire"),
+        Wanted(title="A - B"),
+        Wanted("", "A - B", "The X"),
+    ]
+    assert [one.id for one in match(catalogue, wanted).matches] == [0, 2, 2]
 
 
 def test_a_playlist_is_split_into_seeds_and_words(catalogue: Catalogue) -> None:

@@ -164,6 +164,42 @@ def test_every_answer_is_fenced(client: httpx.Client) -> None:
         assert "server" not in headers
 
 
+@pytest.mark.parametrize(
+    "method,path,body",
+    [
+        ("GET", "/nowhere", None),
+        ("GET", "/predict", None),
+        ("GET", "/page/../../etc/passwd", None),
+        ("GET", "/tracks?limit=x", None),
+        ("POST", "/predict", b"{"),
+        ("POST", "/predict", b'{"name": 5, "k": "x", "tracks": {"a": 1}}'),
+        ("POST", "/predict", b'{"tracks": [null]}'),
+        ("POST", "/feedback", b'{"events": [{}]}'),
+        ("GET", "/metrics", None),
+        ("GET", "/openapi.json", None),
+    ],
+)
+def test_no_answer_tells_what_the_service_is_made_of(
+    service: Running, client: httpx.Client, method: str, path: str, body: bytes | None
+) -> None:
+    """Neither libraries with their versions, nor code, nor where anything lies on our disk."""
+    response = client.request(method, path, content=body, headers={"Content-Type": "application/json"})
+    told = (response.text + repr(response.headers)).lower()
+    for word in (
+        "uvicorn",
+        "starlette",
+        "pydantic",
+        "onnxruntime",
+        "sqlalchemy",
+        "sqlite",
+        "traceback",
+        ".py",
+        "python",
+    ):
+        assert word not in told
+    assert str(service.log.parent) not in told
+
+
 class _Broken:
     """A ranker with a fault inside."""
 
