@@ -16,7 +16,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from segue.errors import InputError
+from segue.errors import InputError, SegueError
 
 LOCAL = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # elsewhere Ray takes 127.0.0.1 by itself; on Linux this asks for it
@@ -29,6 +29,7 @@ LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"}
 """Where gloo listens in such a session."""
 ALWAYS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of settings mean the same in a worker
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "900",  # a busy machine, or a pod that is made anew
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",  # seconds until a lost worker is missed
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow keeps the curves
@@ -140,6 +141,11 @@ def _cluster(address: str) -> Iterator[Session]:
         on_cluster = ray.remote(num_cpus=0, resources=head, max_retries=3)(lambda function: function())
         cpus = int(ray.cluster_resources().get("CPU", 0))
         yield Session(cpus, _handed_on(), lambda function: ray.get(on_cluster.remote(function)))
+    except ConnectionError as error:
+        raise SegueError(
+            f"The Ray cluster at {address} was lost while it trained; give the same command again, and it goes on from "
+            "the checkpoint."
+        ) from error
     finally:
         ray.shutdown()
 

@@ -24,6 +24,7 @@ from tests.support.tiny_bert import write_tiny_bert
 from train import ray_session
 from train.workers import failure_of
 
+pytestmark = pytest.mark.timeout(900)  # Ray starts a dozen processes, which takes its time on a busy machine
 with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="There is no Ray; requirements/ray.txt brings it.")
 LIGHTGCN = ("dimension=16", "batch=32", "start=xavier", "rate=0.01", "regularisation=0.0001", "patience=0")
 RANKER = (
