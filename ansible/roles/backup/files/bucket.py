@@ -1,9 +1,10 @@
 """Write a bucket as a tar to standard output, or put the objects of one back: `save BUCKET`, `restore BUCKET`."""
 
-import io
 import os
+import shutil
 import sys
 import tarfile
+import tempfile
 
 import boto3
 
@@ -21,4 +22,8 @@ else:
         for entry in tar:
             content = tar.extractfile(entry)
             if content:
-                store.upload_fileobj(io.BufferedReader(content), bucket, entry.name)
+                # A stream cannot be read twice, and an upload that is tried again has to.
+                with tempfile.TemporaryFile() as kept:
+                    shutil.copyfileobj(content, kept)
+                    kept.seek(0)
+                    store.upload_fileobj(kept, bucket, entry.name)
