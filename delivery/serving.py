@@ -12,6 +12,7 @@ from inference.settings import read_settings
 from segue.errors import InputError
 
 FEEDBACK = "feedback.sqlite"
+_LOCAL_SECONDS, _REMOTE_SECONDS = 2.0, 10.0  # each look asks Git, and Git its remote where there is one
 
 
 class Pinned:
@@ -57,8 +58,12 @@ def serve_pinned(settings: Settings, now: Standing, port: int) -> None:
         SegueError: It cannot be served.
     """
     chosen = read_settings(bundle=Path(now.path), bundle_digest=now.digest, environment=now.environment, port=port)
-    if "database_url" not in chosen.model_fields_set:
-        chosen = chosen.model_copy(update={"database_url": f"sqlite:///{settings.home / FEEDBACK}"})
+    own: dict[str, object] = {
+        "database_url": f"sqlite:///{settings.home / FEEDBACK}",
+        "follow_seconds": _REMOTE_SECONDS if settings.gitops_remote else _LOCAL_SECONDS,
+    }
+    left_open = {name: value for name, value in own.items() if name not in chosen.model_fields_set}
+    chosen = chosen.model_copy(update=left_open)
     serve(chosen, Pinned(open_road(settings), now.environment, now))
 
 
