@@ -3,7 +3,7 @@
 ``python -m tests.evaluation.simulated_canaries`` prints the table of docs/promotion.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from evaluation.sequential import Blocks
 GUARDS = (Guard("errors", 0.01, 0.01), Guard("slow", 0.02, 0.05), Guard("skipped", 0.05), Guard("unliked", 0.05))
 NORMAL = {"errors": 0.002, "slow": 0.02, "skipped": 0.3, "unliked": 0.5}
 WEIGHTS = (1, 5, 25, 50)
-BLOCK = 15
+BLOCK = 30
 FEEDBACK = 0.5
 """Share of answers that listeners react to."""
 
@@ -121,21 +121,21 @@ def _first(reached: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.where(reached.any(axis=-1), reached.argmax(axis=-1), np.inf)
 
 
-def table(canaries: int = 1000, seed: int = 0) -> str:
-    """Return the table of the docs."""
-    lines = [
+def table(canaries: int = 1000, seed: int = 0) -> Iterator[str]:
+    """Yield the table of the docs, line by line."""
+    yield from (
         "| canaries | promoted | rolled back | undecided at a deadline | minutes: middle, 90 % | ended at |",
         "|---|---|---|---|---|---|",
-    ]
+    )
     for number, scenario in enumerate(SCENARIOS):
         fates = simulate(scenario, canaries, seed + number)
         undecided = ~fates.promoted & ~fates.failed
         middle, late = np.percentile(fates.seconds / 60, [50, 90])
         shares = ", ".join(f"{w} %: {(fates.weight == w).sum()}" for w in WEIGHTS if (fates.weight == w).any())
         counts = " | ".join(str(one.sum()) for one in (fates.promoted, fates.failed, undecided))
-        lines.append(f"| {scenario.name} | {counts} | {middle:.1f}, {late:.1f} | {shares} |")
-    return "\n".join(lines)
+        yield f"| {scenario.name} | {counts} | {middle:.1f}, {late:.1f} | {shares} |"
 
 
 if __name__ == "__main__":
-    print(table())
+    for line in table():
+        print(line, flush=True)
