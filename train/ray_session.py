@@ -22,6 +22,7 @@ LOCAL = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # elsewhere Ray takes 127.0.0.1 by itself; on Linux this asks for it
     "RAY_AUTH_MODE": "token",
     "RAY_worker_niceness": "0",  # Ray's 15 would have two workers starve where one does not
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # nobody takes this machine away
     "RAY_agent_register_timeout_ms": "120000",  # a busy machine needs longer than Ray's thirty seconds
 }
 """Environment of a session on this machine: loopback only, and a token that is made anew each time."""

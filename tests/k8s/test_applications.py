@@ -68,11 +68,14 @@ def test_ray_comes_to_who_asks_for_it(copy: Path, rendered: Renders) -> None:
         assert not [one for one in of(rendered, root) if "ray" in one["metadata"]["name"]]
         folder = copy / "k8s" / "roots" / root
         file = folder / "kustomization.yaml"
-        file.write_text(file.read_text() + f"components: [../components/{component}]\n")
+        mirror = [{"op": "replace", "path": "/data/kuberay", "value": OTHERS}]
+        patches = [{"target": {"kind": "ConfigMap", "name": "source"}, "patch": yaml.safe_dump(mirror)}]
+        asked = {"components": [f"../components/{component}"]} | ({"patches": patches} if component == "ray" else {})
+        file.write_text(file.read_text() + yaml.safe_dump(asked))
         found |= {one["metadata"]["name"]: one for one in objects(render(folder)) if one["kind"] == "Application"}
     new = {name: one["spec"]["source"] for name, one in found.items() if "ray" in name}
     assert {source["path"] for source in new.values()} == RAY | {"ray-operator/config/crd"}
-    assert new["kuberay-definitions"]["repoURL"] == "https://github.com/ray-project/kuberay.git"
+    assert new["kuberay-definitions"]["repoURL"] == OTHERS
     assert new["ray"]["repoURL"] == new["kuberay"]["repoURL"] == found["mlflow"]["spec"]["source"]["repoURL"]
     waves = ("kuberay-definitions", "kuberay")
     first, then = (int(found[name]["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"]) for name in waves)
