@@ -10,18 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airgap import debian, golang, oci, wheel
+from airgap import debian, golang, mirrors, oci, python, rooms, wheel
 from airgap.cache import Cache, digest_of, say
 from airgap.components import HERE, GoComponent, read
 
-# What a node runs itself, outside of containers, by the folder of the bundle that it goes to.
+# What a node runs itself, outside of containers, and what people call, by the folder of the bundle that it goes to.
 PROGRAMS: dict[str, dict[str, tuple[str, ...]]] = {
     "bin": {
         "kubernetes": ("kubeadm", "kubelet", "kubectl"),
         "containerd": ("containerd", "containerd-shim-runc-v2", "ctr"),
     },
     "cni": {"cni": ("bridge", "host-local", "loopback", "portmap")},
+    "tools": {
+        "argo-cd": ("argocd",),
+        "argo-workflows": ("argo",),
+        "kustomize": ("kustomize",),
+        "prometheus": ("promtool",),
+    },
 }
+# One archive of images for each kind of node (images.toml, `on`).
+ARCHIVES = ("cluster", "pods")
 
 
 @dataclass(frozen=True)
@@ -44,23 +52,21 @@ def build(output: Path) -> None:
     Raises:
         SystemExit: If a tool is missing or a part cannot be built; the sentence says which.
     """
-    for tool in ("go", "gcc"):
+    for tool in ("go", "gcc", "git", "zstd"):
         if not shutil.which(tool):
-            raise SystemExit(f"{tool} is missing and the bundle is compiled with it; install it and call this again.")
+            raise SystemExit(f"{tool} is missing and the bundle is made with it; install it and call this again.")
     output.mkdir(parents=True, exist_ok=True)
     tables = tomllib.loads((HERE / "components.toml").read_text())
     cache = Cache(output / "cache")
     parts = _gather(tables, cache)
     images = tomllib.loads((HERE / "images.toml").read_text())["image"]
-    digest = digest_of(images, tables, *(str(path) for path in _folders(parts)), *sorted(HERE.glob("files/**/[!.]*.*")))
     _programs(parts, output)
     _replace(output / "packages", lambda to: shutil.copytree(parts.packages, to))
     _manifests(tables, parts, output)
-    if not _stands(output, digest):
-        say("images.tar: …")
-        digests = _images(images, parts, output / "images.tar")
-        (output / "bill.json").write_text(json.dumps(_bill(digest, images, digests, parts), indent=1) + "\n")
-    say(f"{output}/images.tar: {(output / 'images.tar').stat().st_size / 2**20:.0f} MiB, {len(images)} images")
+    _mirrors(tables, parts, output)
+    archives = {name: _archive(name, images, parts, output) for name in ARCHIVES}
+    (output / "bill.json").write_text(json.dumps(_bill(archives, parts), indent=1) + "\n")
+    cache.forget_unused()
 
 
 def _gather(tables: dict[str, Any], cache: Cache) -> Ingredients:
@@ -72,12 +78,14 @@ def _gather(tables: dict[str, Any], cache: Cache) -> Ingredients:
         go=go,
         rootfs=rootfs,
         packages=debian.packages("host", rootfs, table["packages"], cache),
-        layers={name: debian.layer(name, rootfs, wanted, cache) for name, wanted in table["layers"].items()},
+        layers={name: debian.layer(name, rootfs, wanted, cache) for name, wanted in table["layers"].items()}
+        | {name: python.environment(name, locks, cache) for name, locks in tables["python"].items()},
         wheels={name: wheel.fetch(named, cache) for name, named in wheels.items()},
         built={name: golang.build(component, cache) for name, component in go.items()},
         pause=_pause(go["kubernetes"], cache),
         versions={name: component.version for name, component in go.items()}
-        | {name: f"v{named.version}" for name, named in wheels.items()},
+        | {name: f"v{named.version}" for name, named in wheels.items()}
+        | {"segue": rooms.version()},
     )
 
 
@@ -92,14 +100,37 @@ def _pause(kubernetes: GoComponent, cache: Cache) -> Path:
     return cache.make("pause", digest_of(kubernetes.version), compile_c)
 
 
-def _folders(parts: Ingredients) -> list[Path]:
-    groups = (parts.built, parts.wheels, parts.layers)
-    return [parts.rootfs, parts.packages, parts.pause, *(folder for group in groups for folder in group.values())]
+def _archive(name: str, tables: list[dict[str, Any]], parts: Ingredients, output: Path) -> dict[str, Any]:
+    """Write images-NAME.tar where it is not what it should be, and return what the bill says of it."""
+    mine = [table for table in tables if table.get("on", "cluster") == name]
+    used = {layer for table in mine for layer in table.get("layers", [])}
+    layers = {layer: folder for layer, folder in _trees(parts).items() if layer in used}
+    layers_of_own = {table["name"]: _own_layer(table, parts) for table in mine if _has_own_layer(table)}
+    made_of = (*map(str, layers.values()), *map(_content, layers_of_own.values()))
+    digest = digest_of(mine, parts.versions, HERE / "oci.py", *made_of)
+    path, known = output / f"images-{name}.tar", output / f"images-{name}.json"
+    if not (path.exists() and known.exists() and json.loads(known.read_text())["digest"] == digest):
+        say(f"{path.name}: …")
+        known.unlink(missing_ok=True)
+        all_layers = {layer: oci.Layer(tree=folder) for layer, folder in layers.items()} | layers_of_own
+        digests = oci.write(path, all_layers, [_image(table, parts) for table in mine])
+        known.write_text(json.dumps({"digest": digest, "images": _contents(mine, digests, parts)}, indent=1) + "\n")
+    say(f"{path}: {path.stat().st_size / 2**20:.0f} MiB, {len(mine)} images")
+    described: dict[str, Any] = json.loads(known.read_text())
+    return described
 
 
-def _stands(output: Path, digest: str) -> bool:
-    bill = output / "bill.json"
-    return (output / "images.tar").exists() and bill.exists() and json.loads(bill.read_text())["digest"] == digest
+def _trees(parts: Ingredients) -> dict[str, Path]:
+    return {"debian": parts.rootfs / "rootfs"} | parts.layers
+
+
+def _content(layer: oci.Layer) -> list[list[str]]:
+    """Say what a layer of single files is made of: programs by their folder in the cache, others by their bytes."""
+    small = 2**20
+    return [
+        [path, str(mode), str(source) if source.stat().st_size > small else digest_of(source)]
+        for path, (source, mode) in sorted(layer.files.items())
+    ]
 
 
 def _programs(parts: Ingredients, output: Path) -> None:
@@ -112,12 +143,9 @@ def _programs(parts: Ingredients, output: Path) -> None:
 
 
 def _manifests(tables: dict[str, Any], parts: Ingredients, output: Path) -> None:
-    sources = parts.go | {
-        name: GoComponent(name=name, commands={}, **named) for name, named in tables["sources"].items()
-    }
     shutil.rmtree(output / "manifests", ignore_errors=True)
     for name, paths in tables["manifests"].items():
-        tree = golang.tree(sources[name])
+        tree = golang.tree(parts.go[name])
         for path in paths:
             target = output / "manifests" / name / Path(path).relative_to(Path(path).parts[0])
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,20 +154,24 @@ def _manifests(tables: dict[str, Any], parts: Ingredients, output: Path) -> None
     subprocess.run(["chmod", "-R", "u+w", str(output / "manifests")], check=True)  # the module cache is read-only
 
 
-def _images(tables: list[dict[str, Any]], parts: Ingredients, path: Path) -> dict[str, str]:
-    layers = {"debian": oci.Layer(tree=parts.rootfs / "rootfs")}
-    layers |= {name: oci.Layer(tree=folder) for name, folder in parts.layers.items()}
-    layers |= {table["name"]: _own_layer(table, parts) for table in tables if _has_own_layer(table)}
-    return oci.write(path, layers, [_image(table, parts) for table in tables])
+def _mirrors(tables: dict[str, Any], parts: Ingredients, output: Path) -> None:
+    shutil.rmtree(output / "git", ignore_errors=True)
+    for name, folders in tables["mirrors"].items():
+        named = tables["sources"].get(name, {})
+        source = parts.go.get(name) or GoComponent(name, named["module"], named["version"], commands={})
+        tag = named.get("tag", source.version)
+        target = output / "git" / f"{name}.git"
+        mirrors.mirror(golang.tree(source), folders, tag, target, named.get("folder", ""))
 
 
 def _has_own_layer(table: dict[str, Any]) -> bool:
-    return any(table.get(key) for key in ("files", "links", "folders"))
+    return any(table.get(key) for key in ("files", "links", "folders", "rooms"))
 
 
 def _own_layer(table: dict[str, Any], parts: Ingredients) -> oci.Layer:
     return oci.Layer(
-        files={target: _source(source, parts) for target, source in table.get("files", {}).items()},
+        files={target: _source(source, parts) for target, source in table.get("files", {}).items()}
+        | {f"/app/{path}": (rooms.ROOT / path, 0o644) for path in rooms.files(table.get("rooms", []))},
         links=table.get("links", {}),
         folders={path: _owner(**owned) for path, owned in table.get("folders", {}).items()},
     )
@@ -175,15 +207,17 @@ def _image(table: dict[str, Any], parts: Ingredients) -> oci.Image:
     return oci.Image(table["name"].format_map(parts.versions), [*table.get("layers", []), *own], config)
 
 
-def _bill(digest: str, tables: list[dict[str, Any]], digests: dict[str, str], parts: Ingredients) -> dict[str, Any]:
-    contents = {
-        name: {"digest": digests[name], "layers": table.get("layers", []), "files": table.get("files", {})}
+def _contents(tables: list[dict[str, Any]], digests: dict[str, str], parts: Ingredients) -> dict[str, Any]:
+    return {
+        name: {key: table[key] for key in ("layers", "files", "rooms") if key in table} | {"digest": digests[name]}
         for table in tables
         for name in [table["name"].format_map(parts.versions)]
     }
+
+
+def _bill(archives: dict[str, dict[str, Any]], parts: Ingredients) -> dict[str, Any]:
     return {
-        "digest": digest,
-        "images": contents,
+        "archives": archives,
         "modules": {name: f"{part.module}@{part.version}" for name, part in parts.go.items()},
         "wheels": {name: parts.versions[name] for name in parts.wheels},
         "debian": debian.versions(parts.rootfs / "rootfs"),

@@ -17,10 +17,12 @@ class Cache:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self.root.mkdir(parents=True, exist_ok=True)
+        self._used: set[Path] = set()
 
     def make(self, name: str, digest: str, work: Callable[[Path], None]) -> Path:
         """Return the folder of `name` at this digest; `work` fills an empty one if there is none."""
         folder = self.root / f"{name}-{digest[:16]}"
+        self._used.add(folder)
         if folder.is_dir():
             say(f"{name}: as it is kept")
             return folder
@@ -33,9 +35,9 @@ class Cache:
         say(f"{name}: made in {time.monotonic() - began:.0f} s")
         return folder
 
-    def forget_all_but(self, keep: set[Path]) -> None:
-        """Remove what no longer belongs to the bundle."""
-        for folder in set(self.root.iterdir()) - keep:
+    def forget_unused(self) -> None:
+        """Remove what nobody has asked for since this object was made."""
+        for folder in set(self.root.iterdir()) - self._used:
             shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
 
 

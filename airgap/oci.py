@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -62,17 +63,24 @@ class _Blobs:
     def __init__(self, layout: tarfile.TarFile, scratch: Path) -> None:
         self._layout, self._scratch, self._added = layout, scratch, set[str]()
 
-    def add_layer(self, layer: Layer) -> dict[str, Any]:
-        """Pack a layer beside the layout first, since a blob's name is the digest of all of it."""
+    def add_layer(self, layer: Layer) -> tuple[str, dict[str, Any]]:
+        """Pack a layer beside the layout first, since a blob's name is the digest of all of it.
+
+        Returns:
+            The digest of what it unpacks to, and its descriptor.
+        """
+        packed = self._scratch.with_suffix(".zst")
         with tarfile.open(self._scratch, "w", format=tarfile.PAX_FORMAT) as tar:
             _pack(tar, layer)
-        with self._scratch.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-            content.seek(0)
-            size = self._scratch.stat().st_size
+        unpacked, _ = _digest(self._scratch)
+        # The same bytes whatever the number of threads, and less than half as many.
+        subprocess.run(["zstd", "-q", "-f", "-3", "-T0", "--rm", str(self._scratch), "-o", str(packed)], check=True)
+        digest, size = _digest(packed)
+        with packed.open("rb") as content:
             self._add(digest, size, lambda entry: self._layout.addfile(entry, content))
-        self._scratch.unlink()
-        return {"mediaType": f"{MEDIA}.layer.v1.tar", "digest": f"sha256:{digest}", "size": size}
+        packed.unlink()
+        descriptor = {"mediaType": f"{MEDIA}.layer.v1.tar+zstd", "digest": f"sha256:{digest}", "size": size}
+        return f"sha256:{unpacked}", descriptor
 
     def add_json(self, kind: str, value: dict[str, Any]) -> dict[str, Any]:
         content = _json(value)
@@ -88,14 +96,19 @@ class _Blobs:
             add(entry)
 
 
-def _manifest(image: Image, layers: dict[str, dict[str, Any]], blobs: _Blobs) -> dict[str, Any]:
+def _digest(path: Path) -> tuple[str, int]:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest(), path.stat().st_size
+
+
+def _manifest(image: Image, layers: dict[str, tuple[str, dict[str, Any]]], blobs: _Blobs) -> dict[str, Any]:
     own = [layers[name] for name in image.layers]
     platform: dict[str, Any] = {"architecture": "amd64", "os": "linux"}
     config: dict[str, Any] = {
         **platform,
         "created": "1970-01-01T00:00:00Z",
-        "config": {**image.config, "Env": [PATH, *image.config.get("Env", [])]},
-        "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in own]},
+        "config": {**image.config, "Env": _environment(image)},
+        "rootfs": {"type": "layers", "diff_ids": [unpacked for unpacked, _ in own]},
         "history": [{"created_by": name} for name in image.layers],
     }
     manifest = blobs.add_json(
@@ -104,11 +117,16 @@ def _manifest(image: Image, layers: dict[str, dict[str, Any]], blobs: _Blobs) ->
             "schemaVersion": 2,
             "mediaType": f"{MEDIA}.manifest.v1+json",
             "config": blobs.add_json("config", config),
-            "layers": own,
+            "layers": [descriptor for _, descriptor in own],
         },
     )
     names = {"io.containerd.image.name": image.name, "org.opencontainers.image.ref.name": image.name.rsplit(":", 1)[1]}
     return {**manifest, "platform": platform, "annotations": names}
+
+
+def _environment(image: Image) -> list[str]:
+    own: list[str] = image.config.get("Env", [])
+    return own if any(variable.startswith("PATH=") for variable in own) else [PATH, *own]
 
 
 def _pack(tar: tarfile.TarFile, layer: Layer) -> None:

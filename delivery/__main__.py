@@ -30,6 +30,11 @@ _PROMOTE = """examples:
   segue promote --to production"""
 _ROLLBACK = """example:
   segue rollback --environment production --reason "continues jazz with metal" """
+_ADVANCE = """examples:
+  segue advance
+  segue advance --follow --by "release of Monday" """
+_APPROVE = """example:
+  segue approve --reason "listened to it for an hour" """
 _STATUS = """examples:
   segue status
   segue status --environment production --format json"""
@@ -42,7 +47,8 @@ _FETCH = """examples:
   segue fetch --environment production --output incumbent
   segue fetch --version 3 --output incumbent"""
 _SETTINGS = """Settings come from flags, else from the environment (SEGUE_WORKSPACE, SEGUE_STORE, SEGUE_S3_ENDPOINT,
-SEGUE_GITOPS, SEGUE_GITOPS_REMOTE, SEGUE_GIT_NAME, SEGUE_GIT_EMAIL, MLFLOW_TRACKING_URI); see docs/delivery.md."""
+SEGUE_GITOPS, SEGUE_GITOPS_REMOTE, SEGUE_GIT_NAME, SEGUE_GIT_EMAIL, SEGUE_SERVICES, SEGUE_PROMETHEUS,
+SEGUE_DATABASE_URL, SEGUE_ASKED_BY, MLFLOW_TRACKING_URI); see docs/delivery.md."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     adders = (
-        _add_run, _add_serve, _add_stop, _add_publish, _add_promote, _add_rollback, _add_fetch, _add_status, _add_audit
+        _add_run, _add_serve, _add_stop, _add_publish, _add_promote, _add_advance, _add_approve, _add_rollback,
+        _add_fetch, _add_status, _add_audit,
     )  # fmt: skip
     for add in adders:
         add(verbs)
@@ -143,6 +150,22 @@ def _add_promote(verbs: "Verbs") -> None:
     promote.add_argument(
         "--release-quarantine", default="", metavar="REASON", help="promote a bundle that was rolled back, and say why"
     )
+    promote.add_argument("--by", metavar="WHO", help="who or what asks; kept in the commit")
+
+
+def _add_advance(verbs: "Verbs") -> None:
+    purpose = "take the next step from staging to production, if what is measured allows it"
+    advance = _add(verbs, "advance", purpose, _ADVANCE, _advance)
+    advance.add_argument("--follow", action="store_true", help="go on until it is in production or back")
+    advance.add_argument("--again", action="store_true", help="try a candidate once more that went back undecided")
+    advance.add_argument("--by", metavar="WHO", help="who or what asks; kept in the commits")
+
+
+def _add_approve(verbs: "Verbs") -> None:
+    purpose = "say that the bundle in the canary may go to production, by a commit of yours"
+    approve = _add(verbs, "approve", purpose, _APPROVE, _approve)
+    approve.add_argument("--digest", default="", help="only this bundle (default: the one in the canary)")
+    approve.add_argument("--reason", default="", help="kept in the commit")
 
 
 def _add_rollback(verbs: "Verbs") -> None:
@@ -150,6 +173,7 @@ def _add_rollback(verbs: "Verbs") -> None:
     rollback = _add(verbs, "rollback", purpose, _ROLLBACK, _rollback)
     rollback.add_argument("--environment", required=True, choices=ENVIRONMENTS, help="the environment")
     rollback.add_argument("--reason", default="", help="kept in the commit and in the quarantine")
+    rollback.add_argument("--by", metavar="WHO", help="who or what asks; kept in the commit")
 
 
 def _add_fetch(verbs: "Verbs") -> None:
@@ -177,7 +201,8 @@ def _add_audit(verbs: "Verbs") -> None:
 def _settings(options: argparse.Namespace) -> "Settings":
     from delivery.settings import read_settings
 
-    return read_settings(workspace=options.workspace, store=options.store, gitops=options.gitops)
+    by = getattr(options, "by", None)
+    return read_settings(workspace=options.workspace, store=options.store, gitops=options.gitops, asked_by=by)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -259,18 +284,48 @@ def _promote(options: argparse.Namespace) -> int:
     from delivery.promotion import Order, promote
     from delivery.road import lay_out, open_road
 
-    road = open_road(_settings(options))
-    order = Order(options.to, options.digest, options.version, options.weight, options.release_quarantine)
+    settings = _settings(options)
+    road = open_road(settings)
+    release = options.release_quarantine
+    order = Order(options.to, options.digest, options.version, options.weight, release, settings.asked_by)
     lay_out(road.repository)
     _tell(promote(road, order), "has")
     return 0
 
 
-def _rollback(options: argparse.Namespace) -> int:
-    from delivery.promotion import roll_back
+def _advance(options: argparse.Namespace) -> int:
+    import time
+
+    from delivery.advance import advance, follow
+    from delivery.promoter import open_promoter
+
+    promoter = open_promoter(_settings(options))
+    if options.follow:
+        step = follow(promoter, _say, time.sleep, options.again)
+    else:
+        step = advance(promoter, options.again)
+    print(step.to_text())
+    for note in step.notes:
+        print(note, file=sys.stderr)
+    return step.exit_code
+
+
+def _approve(options: argparse.Namespace) -> int:
+    from delivery.approval import approve
     from delivery.road import open_road
 
-    _tell(roll_back(open_road(_settings(options)), options.environment, options.reason), "is back to")
+    commit = approve(open_road(_settings(options)), options.digest, options.reason)
+    print(f"approved (commit {commit[:10]})")
+    return 0
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from delivery.road import open_road
+    from delivery.rollback import Reason, roll_back
+
+    settings = _settings(options)
+    reason = Reason(options.reason, settings.asked_by)
+    _tell(roll_back(open_road(settings), options.environment, reason), "is back to")
     return 0
 
 

@@ -127,11 +127,13 @@ class Repository:
         return self._git.text("log", "--first-parent", "--format=%H", commit, "--", *paths).split()
 
     def describe(self, commit: str) -> dict[str, str]:
-        """Return a commit's ``author``, ``date`` (ISO 8601), ``subject`` and its trailers by name."""
-        wanted = "%an%x00%aI%x00%s%x00%(trailers:only,unfold)"
-        author, date, subject, trailers = self._git.text("show", "--no-patch", f"--format={wanted}", commit).split("\0")
+        """Return a commit's ``author``, ``email``, ``date`` (ISO 8601), ``subject`` and its trailers by name."""
+        wanted = "%an%x00%ae%x00%aI%x00%s%x00%(trailers:only,unfold)"
+        told = self._git.text("show", "--no-patch", f"--format={wanted}", commit).split("\0")
+        author, email, date, subject, trailers = told
         pairs = [line.partition(": ") for line in trailers.splitlines()]
-        return {"author": author, "date": date, "subject": subject, **{name: value for name, _, value in pairs}}
+        named = {"author": author, "email": email, "date": date, "subject": subject}
+        return {**named, **{name: value for name, _, value in pairs}}
 
     def change(self, decide: Callable[[str], Change | None]) -> str:
         """Add the commit that ``decide`` returns for the commit that stands now; return the one that stands then.

@@ -21,6 +21,10 @@ class StoreError(SegueError):
     """The object store cannot be reached, or does not hold what was asked for."""
 
 
+class StoreAwayError(StoreError):
+    """The object store cannot be reached, so nothing is known of what it holds."""
+
+
 class Objects(Protocol):
     """The port that a bundle store stands on. An object appears whole or not at all."""
 
@@ -152,7 +156,7 @@ class S3Objects:
         try:
             yield
         except (Boto3Error, BotoCoreError, ClientError, ValueError) as error:
-            raise StoreError(
+            raise StoreAwayError(
                 f"The object store {where} does not answer as it should ({error}); "
                 "check SEGUE_STORE, SEGUE_S3_ENDPOINT and the AWS credentials of the environment."
             ) from error
@@ -169,7 +173,7 @@ def _disk(address: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(
+        raise StoreAwayError(
             f"The object store {address} cannot be used ({error}); check the folder that SEGUE_STORE names."
         ) from error
 

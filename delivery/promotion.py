@@ -1,4 +1,4 @@
-"""The rules of the road: what may be pinned where, and how a bad bundle goes back.
+"""The rules of the road: what may be pinned where.
 
 staging takes any published bundle with a pass, canary only what stands in staging, production only what stands in
 canary. A bundle that was rolled back is quarantined until somebody releases it with a reason.
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from delivery.digests import short
 from delivery.gitops import Change
-from delivery.pins import ENVIRONMENTS, QUARANTINE, Pin, Quarantined, pin_path
+from delivery.pins import ENVIRONMENTS, QUARANTINE, Pin, pin_path
 from delivery.registry import Version
 from delivery.report import Report, check_pass
 from delivery.road import Road
+from delivery.trailers import evidence
 from segue.errors import InputError, PromotionError, SegueError
 
 CANARY_WEIGHT = 10
@@ -28,6 +29,7 @@ class Order:
         version: The same by its number in the registry.
         weight: Share of requests in percent, of the canary; None for its default.
         release: Why a quarantined bundle may be promoted again; "" leaves the quarantine closed.
+        asked_by: Who or what asks, where that is not the commit's author.
     """
 
     environment: str
@@ -35,6 +37,7 @@ class Order:
     version: int | None = None
     weight: int | None = None
     release: str = ""
+    asked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,35 +92,16 @@ def promote(road: Road, order: Order) -> Move:
     return Move(order.environment, pin, before, commit, tuple(notes))
 
 
-def roll_back(road: Road, environment: str, reason: str = "") -> Move:
-    """Put an environment back to its last good bundle and quarantine what stands there, by one commit.
-
-    A call that was cut off after its commit is finished by the next one, which then goes no further back.
+def verified(road: Road, pin: Pin) -> Report:
+    """Return the passing judgement of a pinned bundle after reading every byte of both in the store.
 
     Raises:
-        PromotionError: Nothing is pinned, or nothing good stood there before; nothing was changed.
+        SegueError: Either is missing, was changed, or was no pass.
     """
-    _check_environment(environment)
-    if finished := _finish(road, environment):
-        return finished
-    before = good = Pin()
-    notes: list[str] = []
-
-    def decide(commit: str) -> Change:
-        nonlocal before, good
-        before = road.pin(commit, environment)
-        if not before:
-            raise PromotionError(f"Nothing is pinned in {environment}, so nothing can be rolled back.")
-        good, report = _last_good(road, commit, environment, notes)
-        return _rollback(road, commit, environment, before, good, report, reason)
-
-    commit = road.repository.change(decide)
-    notes += [
-        f"{other} still pins the bundle that was rolled back; segue rollback --environment {other} takes it away."
-        for other in ENVIRONMENTS
-        if other != environment and road.pin(commit, other).digest == before.digest
-    ]
-    return Move(environment, good, before, commit, (*notes, *mirror(road, commit)))
+    report = Report.parse(road.store.report(pin.digest, pin.report), f"The report of {pin.digest}")
+    check_pass(report, pin.digest)
+    road.store.verify(pin.digest)
+    return report
 
 
 def mirror(road: Road, commit: str) -> list[str]:
@@ -135,14 +119,19 @@ def mirror(road: Road, commit: str) -> list[str]:
     return []
 
 
-def _check_environment(environment: str) -> None:
+def check_environment(environment: str) -> None:
+    """Raise unless there is such an environment.
+
+    Raises:
+        InputError: There is none.
+    """
     if environment not in ENVIRONMENTS:
         raise InputError(f"There is no environment {environment!r}; there are {', '.join(ENVIRONMENTS)}.")
 
 
 def _wanted(road: Road, order: Order) -> Version:
     """Return the version that an order means."""
-    _check_environment(order.environment)
+    check_environment(order.environment)
     if order.version is not None:
         return _current(road, order.version)
     digest = order.digest
@@ -208,6 +197,8 @@ def _check_way(road: Road, commit: str, order: Order, digest: str) -> None:
     if order.release.strip() and not quarantined and road.pin(commit, order.environment).digest != digest:
         raise PromotionError(f"The bundle {digest} is not quarantined; promote it without --release-quarantine.")
     previous = _BEFORE.get(order.environment)
+    if road.pin(commit, order.environment).digest == digest:
+        return  # another share of what stands there already; staging may have gone on to the next one
     standing = road.pin(commit, previous).digest if previous else digest
     if standing != digest:
         there = f"{standing} does" if standing else "nothing does"
@@ -220,7 +211,7 @@ def _check_way(road: Road, commit: str, order: Order, digest: str) -> None:
 def _promotion(road: Road, commit: str, order: Order, pin: Pin, report: Report) -> Change:
     environment = order.environment
     files = {pin_path(environment): pin.to_yaml(environment)}
-    trailers = _trailers("promote", environment, pin, report.content.verdict)
+    trailers = evidence("promote", environment, pin, report.content.verdict, order.asked_by)
     quarantine = road.quarantine(commit)
     if quarantine.find(pin.digest):
         files[QUARANTINE] = quarantine.without(pin.digest).to_yaml()
@@ -228,79 +219,6 @@ def _promotion(road: Road, commit: str, order: Order, pin: Pin, report: Report) 
     share = f" at {pin.weight} %" if environment == "canary" else ""
     subject = f"Promote version {pin.version} ({short(pin.digest)}) to {environment}{share}"
     return Change(files, subject, report.content.reason, trailers)
-
-
-def _rollback(road: Road, commit: str, environment: str, bad: Pin, good: Pin, report: Report, reason: str) -> Change:
-    why = reason.strip() or "no reason given"
-    entry = Quarantined(bad.digest, environment, " ".join(why.split()))
-    files = {
-        pin_path(environment): good.to_yaml(environment),
-        QUARANTINE: road.quarantine(commit).with_entry(entry).to_yaml(),
-    }
-    trailers = _trailers("rollback", environment, good, report.content.verdict)
-    trailers |= {"Segue-Quarantined": bad.digest, "Segue-Reason": why}
-    subject = f"Roll {environment} back to version {good.version} ({short(good.digest)})"
-    return Change(files, subject, f"Version {bad.version} is quarantined: {why}", trailers)
-
-
-def _trailers(action: str, environment: str, pin: Pin, verdict: str) -> dict[str, str]:
-    return {
-        "Segue-Action": action,
-        "Segue-Environment": environment,
-        "Segue-Digest": pin.digest,
-        "Segue-Version": str(pin.version),
-        "Segue-Report": pin.report,
-        "Segue-Verdict": verdict,
-    }
-
-
-def _last_good(road: Road, commit: str, environment: str, notes: list[str]) -> tuple[Pin, Report]:
-    """Return the newest earlier pin whose bundle is not quarantined and still verifies, and how it was judged."""
-    notes.clear()
-    bad = {road.pin(commit, environment).digest, *(entry.digest for entry in road.quarantine(commit).entries)}
-    for earlier in road.repository.history(commit, pin_path(environment)):
-        pin = road.pin(earlier, environment)
-        if not pin or pin.digest in bad:
-            continue
-        bad.add(pin.digest)
-        try:
-            return pin, verified(road, pin)
-        except SegueError as error:
-            notes.append(f"Version {pin.version} was passed over: {error}")
-    passed_over = " ".join(notes)
-    raise PromotionError(
-        f"Nothing good stood in {environment} before, so it cannot be rolled back; promote a bundle that passes. "
-        f"{passed_over}".strip()
-    )
-
-
-def verified(road: Road, pin: Pin) -> Report:
-    """Return the passing judgement of a pinned bundle after reading every byte of both in the store.
-
-    Raises:
-        SegueError: Either is missing, was changed, or was no pass.
-    """
-    report = Report.parse(road.store.report(pin.digest, pin.report), f"The report of {pin.digest}")
-    check_pass(report, pin.digest)
-    road.store.verify(pin.digest)
-    return report
-
-
-def _finish(road: Road, environment: str) -> Move | None:
-    """Return what a rollback did that was cut off between its commit and the registry, after finishing it; or None."""
-    commit = road.repository.head()
-    last = road.repository.history(commit, pin_path(environment))[:1]
-    if not last or road.repository.describe(last[0]).get("Segue-Action") != "rollback":
-        return None
-    pin = road.pin(commit, environment)
-    try:
-        if road.registry.marked(environment) == pin.version:
-            return None
-        road.registry.mark(environment, pin.version)
-    except SegueError:
-        return None
-    note = f"This finished the rollback of {short(commit)}, which was cut off; call again to go further back."
-    return Move(environment, pin, pin, commit, (note,))
 
 
 def _stale(road: Road, commit: str, order: Order, report: Report) -> list[str]:

@@ -24,6 +24,12 @@ class Settings(BaseSettings):
     gitops_remote: str = Field("", description="Remote of that repository to pull from and push to; none by default.")
     git_name: str = Field("", description="Author of the commits (default: Git's user.name, else Segue).")
     git_email: str = Field("", description="Their address (default: Git's user.email, else segue@localhost).")
+    services: str = Field(
+        "http://segue.segue-{environment}.svc", description="Address of an environment's service, by its name."
+    )
+    prometheus: str = Field("", description="Address of Prometheus; without it no canary passes.")
+    database_url: str = Field("", description="Database of feedback, read for the online verdict.")
+    asked_by: str = Field("", description="Who or what asks for a promotion; kept in its commits.")
     # MLflow's own variable, so that its other tools and the training stages look at the same place.
     tracking_uri: str = Field(
         "",

@@ -1,15 +1,20 @@
 """What stands in the environments, with the bundle on this machine, and who put it there."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from delivery.approval import APPROVAL
 from delivery.digests import hex_of, short
 from delivery.pins import ENVIRONMENTS, QUARANTINE, Pin, pin_path
+from delivery.policy import POLICY
 from delivery.report import Report
 from delivery.road import Road
 from segue.bundle import REPORT, Bundle
 from segue.errors import BundleError, InputError, PromotionError
 from segue.files import write_whole
+
+_EVIDENCE = ("Smoke", "Latency", "Shadow", "Errors", "Slow", "Skipped", "Unliked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,16 @@ def _put_beside(path: Path, report: Report) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One commit of the pins, as its trailers tell it."""
+    """One commit of the pins, as its trailers tell it.
+
+    Attributes:
+        author: Who made the commit.
+        asked_by: Who or what asked for it, where that is somebody else.
+        weight: The canary's share from then on, in percent.
+        verdict: Of the report that the pin names.
+        judged: Which step was judged before, and how.
+        evidence: Guard or check to its numbers.
+    """
 
     commit: str
     date: str
@@ -140,20 +154,28 @@ class Event:
     version: str
     verdict: str
     reason: str
+    weight: str = ""
+    asked_by: str = ""
+    judged: str = ""
+    evidence: Mapping[str, str] = field(default_factory=dict)
 
     def to_text(self) -> str:
-        """Return it in one line."""
-        what = f"version {self.version} ({short(self.digest)}) {self.verdict}" if self.digest else ""
+        """Return it in one line, and one more for each piece of evidence."""
+        what = f"version {self.version} ({short(self.digest)}) {self.verdict}".rstrip() if self.digest else ""
+        what += f" at {self.weight} %" if self.environment == "canary" and self.weight else ""
         parts = (
             self.date,
             self.commit[:10],
             f"{self.action:<8}",
             f"{self.environment:<10}",
             what,
-            self.author,
+            f"{self.author}, asked by {self.asked_by}" if self.asked_by else self.author,
             self.reason,
         )
-        return "  ".join(part for part in parts if part)
+        lines = [
+            f"    {name}: {told}" for name, told in ({"judged": self.judged} | dict(self.evidence)).items() if told
+        ]
+        return "\n".join(["  ".join(part for part in parts if part), *lines])
 
 
 def audit(road: Road) -> list[Event]:
@@ -161,7 +183,7 @@ def audit(road: Road) -> list[Event]:
     if not road.repository.exists:
         return []
     paths = [pin_path(environment) for environment in ENVIRONMENTS]
-    commits = road.repository.history(road.repository.head(), *paths, QUARANTINE)
+    commits = road.repository.history(road.repository.head(), *paths, QUARANTINE, APPROVAL, POLICY)
     return [_event(road, commit) for commit in commits]
 
 
@@ -181,4 +203,8 @@ def _event(road: Road, commit: str) -> Event:
         told.get("Segue-Version", ""),
         told.get("Segue-Verdict", ""),
         reason,
+        told.get("Segue-Weight", ""),
+        told.get("Segue-Asked-By", ""),
+        ": ".join(filter(None, [told.get("Segue-Judged", ""), told.get("Segue-Judgement", "")])),
+        {name: told[f"Segue-{name}"] for name in _EVIDENCE if f"Segue-{name}" in told},
     )

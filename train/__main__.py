@@ -26,13 +26,20 @@ STAGES = {
     "projector": ("train.projector", "learn to place a track in the behaviour space by its text"),
     "llara": ("train.llara", "train the ranker: LLaRA on words and behaviour tokens over a linear skeleton"),
     "export": ("train.export", "write the QInt8 ONNX bundle and hold it against torch"),
+    "search": ("train.search", "search a stage's settings by validation NDCG, on as many CPUs as there are"),
     "reproduce": ("train.reproduce", "reproduce LightGCN's published figures on Gowalla, or on lastfm"),
 }
+SHARED = ("lightgcn", "llara")
+"""Stages that several workers can share."""
 _CONF = Path(__file__).parent / "conf"
 _EXAMPLE = """example:
   python -m train lightgcn dataset=var/dataset output=var/work/lightgcn epochs=5
 
 Every verb shows its settings with --help."""
+_WORKERS = (
+    "train on N processes by Ray (requirements/ray.txt): on the cluster that RAY_ADDRESS names, else on this machine; "
+    "1, the default, trains here and without Ray"
+)
 
 
 def load_config(verb: str, overrides: Sequence[str]) -> Any:
@@ -64,7 +71,23 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=raw,
         )
         stage.add_argument("overrides", nargs="*", metavar="name=value", help="a setting to change")
+        if verb in SHARED:
+            stage.add_argument("--workers", type=_count, default=1, metavar="N", help=_WORKERS)
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers; 1 is the least")
+    return int(text)
+
+
+def _run(verb: str, config: Any, workers: int) -> None:
+    module = STAGES[verb][0]
+    if workers == 1:
+        importlib.import_module(module).run(config)
+    else:
+        importlib.import_module("train.workers").run_on_workers(module, config, workers)
 
 
 def _calm_libraries() -> None:
@@ -85,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _calm_libraries()
     try:
         config = load_config(options.verb, options.overrides)
-        importlib.import_module(STAGES[options.verb][0]).run(config)
+        _run(options.verb, config, getattr(options, "workers", 1))
     except SegueError as error:
         print(error, file=sys.stderr)
         return 1

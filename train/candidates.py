@@ -5,7 +5,7 @@ logit is corrected by the logarithm of the chance that its track is among the ca
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,6 +32,19 @@ class Candidates:
     targets: Tensor
     seeds: Tensor
     weights: Tensor
+
+    def part(self, kept: slice) -> "Candidates":
+        """Return what concerns some of the examples; the candidates stay the same."""
+        targets, seeds = (
+            (pairs[:, 0] >= kept.start) & (pairs[:, 0] < kept.stop) for pairs in (self.targets, self.seeds)
+        )
+        first = torch.tensor([[kept.start, 0]])
+        return replace(
+            self,
+            targets=self.targets[targets] - first,
+            seeds=self.seeds[seeds] - first,
+            weights=self.weights[targets],
+        )
 
 
 class CandidateSampler:

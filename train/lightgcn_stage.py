@@ -21,6 +21,7 @@ from train.ials_start import Start, ials_start
 from train.interactions import Interactions
 from train.lightgcn import xavier_start
 from train.lightgcn_training import Metrics, Progress, Trainer, TrainingSettings, identity
+from train.team import ALONE, Team
 from train.tracking import stage_run
 
 _DEPTH = 500
@@ -39,40 +40,51 @@ class Config(TrainingSettings):
     threads: int
 
 
-def run(config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+def run(config: Config, clock: Callable[[], float] = time.monotonic, team: Team = ALONE) -> None:
     """Write vectors of tracks, playlists, artists and albums (``tracks.npy`` …) and ``metrics.json``.
 
     The arrays are float32, a row each, zero where there was nothing to learn from.
+
+    Args:
+        config: The settings.
+        clock: Seconds, to tell how long the training took.
+        team: Who trains together; all of them call this, and the leader writes.
     """
     seeded(config.seed, config.threads)
     dataset = Dataset.open(Path(config.dataset))
     output = Path(config.output)
     interactions = training_interactions(dataset)
     checkpoints = output.with_suffix(".checkpoints")
-    start = _start(config, dataset, interactions, checkpoints)
-    trainer = Trainer(interactions, config, start.nodes, checkpoints, clock)
-    with stage_run("lightgcn", config, dataset.digest) as track:
+    start = _start(config, dataset, interactions, checkpoints, team)
+    trainer = Trainer(interactions, config, start.nodes, checkpoints, clock, team)
+    with stage_run("lightgcn", config, dataset.digest, team) as track:
         continuations = Continuations.of(dataset)
         progress = trainer.fit(
             lambda _, tracks: continuations.evaluate(tracks), "ndcg", lambda epoch, values: track(values, step=epoch)
         )
-        with whole_directory(output) as folder:
-            _write(folder, trainer, start, progress)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+        if team.leads:
+            with whole_directory(output) as folder:
+                _write(folder, trainer, start, progress)
+    if team.size == 1:  # of several, one may still be lost; who started them clears away when all are done
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def _start(config: Config, dataset: Dataset, interactions: Interactions, checkpoints: Path) -> Start:
-    """Return where training begins; factors of iALS are kept beside the checkpoints, for a run that is resumed."""
+def _start(config: Config, dataset: Dataset, interactions: Interactions, checkpoints: Path, team: Team) -> Start:
+    """Return where training begins; factors of iALS are kept beside the checkpoints, for a run that is resumed.
+
+    Of a team, the leader finds them, and the others read what it wrote.
+    """
     columns = dataset.tracks(["artist_id", "album_id"])
     belongings = tuple(columns[name].to_numpy() for name in ("artist_id", "album_id"))
     if config.checked().start == "xavier":
         groups = [torch.zeros(int(each.max(initial=-1)) + 1, config.dimension) for each in belongings]
         return Start(xavier_start(interactions, config.dimension, config.seed), groups)
     kept = checkpoints / f"{identity(config, interactions)}-start.safetensors"
-    if not kept.exists():
+    if team.leads and not kept.exists():
         start = ials_start(interactions, config.dimension, config.seed, belongings)
         parts = {"nodes": start.nodes, "artists": start.groups[0], "albums": start.groups[1]}
         write_whole(kept, save(parts))
+    team.wait()
     parts = load_file(kept)
     return Start(parts["nodes"], [parts["artists"], parts["albums"]])
 

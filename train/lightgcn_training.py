@@ -23,6 +23,7 @@ from train.interactions import Interactions
 from train.lightgcn import LightGCN
 from train.losses import bpr, sampled_softmax
 from train.sampling import Triples, UserBatch, epoch_generator, triples, user_batches
+from train.team import ALONE, Team
 
 Metrics = Mapping[str, float]
 Evaluate = Callable[[Tensor, Tensor], Metrics]
@@ -113,6 +114,7 @@ class Trainer:
         start: Tensor,
         checkpoints: Path,
         clock: Callable[[], float] = time.monotonic,
+        team: Team = ALONE,
     ) -> None:
         """Build the model.
 
@@ -123,14 +125,15 @@ class Trainer:
             checkpoints: Folder with the checkpoint to resume from and to write; one of other data or settings is never
                 found. Removed by who no longer needs it.
             clock: Seconds, to tell how long the training took.
+            team: Who trains together, each with the same arguments.
 
         Raises:
             InputError: There are no interactions, or a setting makes no sense.
         """
         if not len(interactions):
             raise InputError("There is no interaction to learn from; LightGCN needs playlists or users with items.")
-        self.interactions, self.settings = interactions, settings.checked()
-        self.checkpoint, self.clock = checkpoints / f"{identity(settings, interactions)}.pt", clock
+        self.interactions, self.settings, self.team = interactions, settings.checked(), team
+        self.checkpoint, self.clock = checkpoints / f"{identity(settings, interactions)}{team.mark}.pt", clock
         self.model = LightGCN(interactions, settings.layers, start)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings.rate)
         self.progress = Progress()
@@ -144,10 +147,13 @@ class Trainer:
             evaluate: Measures the final vectors on held-out data.
             deciding: The one of its metrics that chooses the epoch; higher is better.
             on_epoch: Told of the epoch and its metrics, the mean loss among them.
+
+        Of a team, the leader alone evaluates.
         """
 
         def look(loss: float | None) -> None:
-            metrics = {**evaluate(*self.vectors()), **({} if loss is None else {"loss": loss})}
+            measured = self.team.agree(evaluate(*self.vectors()) if self.team.leads else {})
+            metrics = {**measured, **({} if loss is None else {"loss": loss})}
             self.progress.note(metrics, deciding, self.model.embedding)
             if on_epoch:
                 on_epoch(self.progress.epoch, metrics)
@@ -172,7 +178,8 @@ class Trainer:
         if not self._resume():
             look(None)
             self._save()
-        with tqdm(total=last, initial=self.progress.epoch, desc="lightgcn", unit="epoch") as bar:
+        silent = not self.team.leads
+        with tqdm(total=last, initial=self.progress.epoch, desc="lightgcn", unit="epoch", disable=silent) as bar:
             while self.progress.epoch < last and not self._impatient():
                 began = self.clock()
                 loss = self._train_epoch()
@@ -199,11 +206,12 @@ class Trainer:
             length = int((self.interactions.starts[1:] > self.interactions.starts[:-1]).sum())
             batches = user_batches(self.interactions, s.batch, s.negatives, rng)
         steps = math.ceil(length / s.batch)
-        for number, batch in enumerate(tqdm(batches, total=steps, desc="steps", unit="step", leave=False)):
+        shown = tqdm(batches, total=steps, desc="steps", unit="step", leave=False, disable=not self.team.leads)
+        for number, batch in enumerate(shown):
             rate = s.rate * schedule(self.progress.epoch * steps + number, s.epochs * steps, s.warmup)
             losses.append(self._step(batch, rate, self._kept(rng)))
         self.progress.epoch += 1
-        return math.fsum(losses) / len(losses)
+        return math.fsum(self.team.add(losses)) / len(losses)
 
     def _kept(self, rng: np.random.Generator) -> Tensor | None:
         """Return the edges that a step passes vectors along.
@@ -215,21 +223,30 @@ class Trainer:
         return torch.from_numpy(rng.random(len(self.interactions), dtype=np.float32) >= self.settings.edge_dropout)
 
     def _step(self, batch: Triples | UserBatch, rate: float, kept: Tensor | None) -> float:
+        """Take one step and return this worker's part of the loss."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        users, items = self.model(kept)
-        if isinstance(batch, Triples):
-            loss = bpr(users[batch.users], items[batch.positives], items[batch.negatives])
-            nodes = [batch.users, batch.positives + len(users), batch.negatives + len(users)]
-        else:
-            loss = self._softmax(batch, users, items)
-            nodes = [batch.users, batch.candidates + len(users)]
-        if self.settings.regularisation:
-            loss = loss + self.settings.regularisation * self._weight(nodes) / len(batch.users)
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._loss(batch, kept)
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+        self.team.add_gradients([self.model.embedding])
         self.optimiser.step()
         return float(loss.detach())
+
+    def _loss(self, whole: Triples | UserBatch, kept: Tensor | None) -> Tensor:
+        """Return this worker's part of the batch's loss; the last batch may have no user for it."""
+        batch, loss = whole.part(self.team.part(len(whole.users))), torch.zeros(())
+        if len(batch.users):
+            users, items = self.model(kept)
+            if isinstance(batch, Triples):
+                loss = bpr(users[batch.users], items[batch.positives], items[batch.negatives])
+            else:
+                loss = self._softmax(batch, users, items)
+            loss = loss * (len(batch.positives) / len(whole.positives))
+        if self.settings.regularisation:
+            loss = loss + self.settings.regularisation * self._weight(whole) / len(whole.users)
+        return loss
 
     def _softmax(self, batch: UserBatch, users: Tensor, items: Tensor) -> Tensor:
         return sampled_softmax(
@@ -243,11 +260,18 @@ class Trainer:
             self.settings.length,
         )
 
-    def _weight(self, nodes: list[Tensor]) -> Tensor:
-        """Return half the squared length of the batch's own vectors (layer 0), as the paper penalises it."""
-        return self.model.embedding[torch.cat(nodes)].square().sum() / 2
+    def _weight(self, batch: Triples | UserBatch) -> Tensor:
+        """Return half the squared length of the batch's own vectors (layer 0), as the paper penalises it.
+
+        Of a team, each takes its part of the vectors.
+        """
+        others = (batch.positives, batch.negatives) if isinstance(batch, Triples) else (batch.candidates,)
+        nodes = torch.cat([batch.users, *(items + self.interactions.n_users for items in others)])
+        return self.model.embedding[nodes[self.team.part(len(nodes))]].square().sum() / 2
 
     def _save(self) -> None:
+        if not self.team.leads:
+            return
         buffer = io.BytesIO()
         state = {
             "model": self.model.state_dict(),
@@ -259,12 +283,13 @@ class Trainer:
 
     def _resume(self) -> bool:
         """Go on from the checkpoint; return False where there is none."""
-        if not self.checkpoint.exists():
+        if not self.team.agree(self.checkpoint.exists()):
             return False
         state = torch.load(self.checkpoint, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
+        tqdm.write(f"lightgcn: going on after epoch {self.progress.epoch}")
         return True
 
 

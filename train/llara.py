@@ -27,6 +27,7 @@ from train.llara_model import Llara, Ranker
 from train.projector import load_projector
 from train.ranker_training import Phase, PhaseSettings, Training, calibrate, judge, parameters_of, train_phase
 from train.skeleton import BUCKETS, CatalogueTensors, PlaylistVector, Start, TrackVectors
+from train.team import ALONE, Team
 from train.tracking import log_plot, stage_run
 
 
@@ -61,19 +62,27 @@ class Config:
     threads: int
 
 
-def run(config: Config) -> None:
-    """Write ``ranker.safetensors``, ``config.json`` and ``metrics.json`` to ``config.output``."""
+def run(config: Config, team: Team = ALONE) -> None:
+    """Write ``ranker.safetensors``, ``config.json`` and ``metrics.json`` to ``config.output``.
+
+    Args:
+        config: The settings.
+        team: Who trains together; all of them call this, and the leader writes.
+    """
     seeded(config.seed, config.threads)
     dataset = Dataset.open(Path(config.dataset))
     loaded = load_encoder(config.encoder)
     model = build(config, dataset, loaded)
-    training = training_of(config, dataset, loaded, model)
-    checkpoints, identity = Path(config.output).with_suffix(".checkpoints"), training_identity(config, dataset)
-    with stage_run("llara", config, dataset.digest) as track:
+    team.follow(own_state(model).values())
+    training = replace(training_of(config, dataset, loaded, model), team=team)
+    identity = training_identity(config, dataset) + team.mark
+    checkpoints = Path(config.output).with_suffix(".checkpoints")
+    with stage_run("llara", config, dataset.digest, team) as track:
         history: list[dict[str, float | str]] = []
 
         def on_epoch(phase: str, number: int, figures: Mapping[str, float]) -> None:
-            print_epoch(phase, number, figures)
+            if team.leads:
+                print_epoch(phase, number, figures)
             track({f"{phase}_{name}": value for name, value in figures.items()}, step=number)
             history.append({"phase": phase, "epoch": number, **figures})
 
@@ -83,12 +92,18 @@ def run(config: Config) -> None:
                 parameter.requires_grad_(name in phase.parameters)
             train_phase(model, phase, training, checkpoints / f"{identity}-{phase.name}.pt", on_epoch)
             (open_gates if phase.curriculum else weigh_titles)(model, training)
-        log_plot(learning_curves(history), "learning_curves.png")
-        with whole_directory(Path(config.output)) as folder:
-            save_file({name: t.contiguous() for name, t in own_state(model).items()}, folder / "ranker.safetensors")
-            write_whole(folder / "config.json", canonical_json(asdict(config)))
-            write_whole(folder / "metrics.json", json.dumps(history, indent=1).encode())
-    shutil.rmtree(checkpoints, ignore_errors=True)
+        if team.leads:
+            log_plot(learning_curves(history), "learning_curves.png")
+            _write(config, model, history)
+    if team.size == 1:  # of several, one may still be lost; who started them clears away when all are done
+        shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _write(config: Config, model: Ranker, history: list[dict[str, float | str]]) -> None:
+    with whole_directory(Path(config.output)) as folder:
+        save_file({name: t.contiguous() for name, t in own_state(model).items()}, folder / "ranker.safetensors")
+        write_whole(folder / "config.json", canonical_json(asdict(config)))
+        write_whole(folder / "metrics.json", json.dumps(history, indent=1).encode())
 
 
 def build(config: Config, dataset: Dataset, loaded: LoadedEncoder) -> Ranker:

@@ -22,6 +22,7 @@ from train.candidates import Candidates, CandidateSampler, sampled_softmax
 from train.checkpoint import load_checkpoint, save_checkpoint
 from train.examples import Example, Playlists, epoch
 from train.llara_model import Ranker
+from train.team import ALONE, Team
 
 _WARM_UP = 0.1
 """Share of the steps in which rates rise: Adam's first steps are all of full length and would tear a good start."""
@@ -66,6 +67,7 @@ class Training:
         hidden_least: …but at least with this one.
         seed: Of all randomness.
         tokenise_prompt: As ``tokenise``, for the prompt of a language model with a tokenizer of its own.
+        team: Who trains together, each with all of this.
     """
 
     playlists: Playlists
@@ -78,6 +80,7 @@ class Training:
     hidden_least: float
     seed: int
     tokenise_prompt: Tokenise | None = None
+    team: Team = ALONE
 
     @property
     def tracks(self) -> int:
@@ -114,7 +117,8 @@ def train_phase(model: Ranker, phase: Phase, training: Training, checkpoint: Pat
         loss = _epoch(model, phase, training, optimisers, rng, number)
         figures = {"loss": loss, **{f"ndcg_{k}": value for k, value in judge(model, training).items()}}
         on_epoch(phase.name, number, figures)
-        save_checkpoint(checkpoint, phase.parameters, optimisers, rng, number + 1)
+        if training.team.leads:
+            save_checkpoint(checkpoint, phase.parameters, optimisers, rng, number + 1)
 
 
 def calibrate(model: Ranker, training: Training, batches: int = 3) -> None:
@@ -130,7 +134,7 @@ def calibrate(model: Ranker, training: Training, batches: int = 3) -> None:
         for power in range(-8, 3):
             model.playlist.fold_in.copy_(start * 2.0**power)
             rng = _rng(training)
-            losses[power] = sum(float(_loss(model, training, part, None, rng)) for part in examples)
+            (losses[power],) = training.team.add([sum(float(_loss(model, training, e, None, rng)) for e in examples)])
         model.playlist.fold_in.copy_(start * 2.0 ** min(losses, key=lambda power: losses[power]))
 
 
@@ -171,18 +175,21 @@ def _epoch(
     batches = list(epoch(training.playlists, phase.settings.batch, rng, training.title_kept))
     losses = []
     total = phase.settings.epochs * len(batches)
-    for step, examples in enumerate(tqdm(batches, desc=f"{phase.name} {number + 1}/{phase.settings.epochs}")):
+    shown = tqdm(batches, desc=f"{phase.name} {number + 1}/{phase.settings.epochs}", disable=not training.team.leads)
+    for step, examples in enumerate(shown):
         progress = (number * len(batches) + step) / total
         _set_rates(optimisers, min(1.0, progress / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress)))
-        shown = _curriculum(len(examples), progress, rng) if phase.curriculum else None
-        loss = _loss(model, training, examples, shown, rng)
+        behaviour = _curriculum(len(examples), progress, rng) if phase.curriculum else None
+        loss = _loss(model, training, examples, behaviour, rng)
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+        training.team.add_gradients(list(phase.parameters.values()))
         for optimiser in optimisers:
             optimiser.step()
         losses.append(loss.item())
-    return float(np.mean(losses))
+    return float(np.mean(training.team.add(losses)))
 
 
 def _set_rates(optimisers: Sequence[torch.optim.Optimizer], factor: float) -> None:
@@ -198,15 +205,23 @@ def _curriculum(count: int, progress: float, rng: np.random.Generator) -> Tensor
 
 
 def _loss(
-    model: Ranker, training: Training, examples: Sequence[Example], shown: Tensor | None, rng: np.random.Generator
+    model: Ranker, training: Training, examples: Sequence[Example], behaviour: Tensor | None, rng: np.random.Generator
 ) -> Tensor:
+    """Return this worker's part of the loss of a batch, a mean over its examples; 0 where none is this worker's."""
     candidates: Candidates = training.sampler.draw(examples, rng)
     inputs = as_tensors(examples, training)
     count = model.tracks.catalogue.count
     hidden_seeds = _hide(count[inputs["seeds"].clamp(min=0)], training, rng)
-    vectors, bias = model.candidates(candidates.ids, _hide(count[candidates.ids], training, rng))
-    logits = model.playlists(inputs, hidden_seeds, shown) @ vectors.T + bias
-    return sampled_softmax(logits, candidates)
+    hidden = _hide(count[candidates.ids], training, rng)
+    part = training.team.part(len(examples))
+    if part.start == part.stop:
+        return torch.zeros(())
+    vectors, bias = model.candidates(candidates.ids, hidden)
+    inputs = {name: tensor[part] for name, tensor in inputs.items()}
+    playlists = model.playlists(inputs, hidden_seeds[part], None if behaviour is None else behaviour[part])
+    loss = sampled_softmax(playlists @ vectors.T + bias, candidates.part(part))
+    share: Tensor = loss * ((part.stop - part.start) / len(examples))
+    return share
 
 
 def _hide(counts: Tensor, training: Training, rng: np.random.Generator) -> Tensor:
@@ -217,15 +232,20 @@ def _hide(counts: Tensor, training: Training, rng: np.random.Generator) -> Tenso
 
 
 def judge(model: Ranker, training: Training) -> dict[int, float]:
-    """Return NDCG@500 over the whole catalogue by number of seeds, on the validation examples."""
+    """Return NDCG@500 over the whole catalogue by number of seeds, on the validation examples.
+
+    Of a team, each ranks its part of them.
+    """
     with torch.no_grad():
         everything = torch.arange(len(model.tracks.catalogue.count))
         vectors, bias = model.candidates(everything, model.tracks.catalogue.count == 0)
         figures = {}
         for count, examples in training.judged.items():
             if examples:
-                ranked = np.concatenate([_rank(model, training, part, vectors, bias) for part in _parts(examples)])
-                figures[count] = float(ndcg(ranked, [set(e.targets.tolist()) for e in examples], 500).mean())
+                own = examples[training.team.part(len(examples))]
+                ranked = [_rank(model, training, part, vectors, bias) for part in _parts(own)]
+                lists = np.concatenate([np.empty((0, min(500, len(everything))), np.int64), *ranked])
+                figures[count] = training.team.mean(ndcg(lists, [set(e.targets.tolist()) for e in own], 500))
     return figures
 
 

@@ -22,6 +22,10 @@ class Triples:
     positives: Tensor
     negatives: Tensor
 
+    def part(self, kept: slice) -> "Triples":
+        """Return some of the pairs."""
+        return Triples(self.users[kept], self.positives[kept], self.negatives[kept])
+
 
 @dataclass(frozen=True, slots=True)
 class UserBatch:
@@ -40,6 +44,22 @@ class UserBatch:
     positives: Tensor
     candidates: Tensor
     owned: tuple[Tensor, Tensor]
+
+    def part(self, kept: slice) -> "UserBatch":
+        """Return some of the users, with all of their edges and all candidates."""
+        edges, owned = (_within(rows, kept) for rows in (self.rows, self.owned[0]))
+        return UserBatch(
+            self.users[kept],
+            self.rows[edges] - kept.start,
+            self.positives[edges],
+            self.candidates,
+            (self.owned[0][owned] - kept.start, self.owned[1][owned]),
+        )
+
+
+def _within(rows: Tensor, kept: slice) -> Tensor:
+    within: Tensor = (rows >= kept.start) & (rows < kept.stop)
+    return within
 
 
 def epoch_generator(seed: int, epoch: int) -> np.random.Generator:

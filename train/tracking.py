@@ -10,13 +10,15 @@ from typing import Any
 
 import mlflow
 
+from train.team import ALONE, Team
+
 EXPERIMENT = "segue"
 Track = Callable[..., None]
 """Called with a mapping of metrics and optionally ``step=``."""
 
 
 @contextmanager
-def stage_run(stage: str, config: Any, dataset_digest: str) -> Iterator[Track]:
+def stage_run(stage: str, config: Any, dataset_digest: str, team: Team = ALONE) -> Iterator[Track]:
     """Log a stage as an MLflow run and yield the function that logs its metrics.
 
     The store is MLFLOW_TRACKING_URI; without it MLflow's own default (a SQLite file in the working folder).
@@ -25,7 +27,11 @@ def stage_run(stage: str, config: Any, dataset_digest: str) -> Iterator[Track]:
         stage: The run's name.
         config: The stage's dataclass of settings; all are logged as parameters.
         dataset_digest: Lineage, beside the code's commit and the seed.
+        team: Who runs the stage; the leader alone logs.
     """
+    if not team.leads:
+        yield lambda *_, **__: None
+        return
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     mlflow.set_experiment(EXPERIMENT)

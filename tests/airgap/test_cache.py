@@ -49,3 +49,12 @@ def test_a_digest_depends_on_where_one_part_ends(tmp_path: Path) -> None:
     (tmp_path / "two").write_text("same")
     assert digest_of(tmp_path / "one") == digest_of(tmp_path / "two")
     assert digest_of("ab", "c") != digest_of("a", "bc")
+
+
+def test_what_nobody_asks_for_any_more_is_removed(tmp_path: Path) -> None:
+    """The cache grows with the bundle and not with time."""
+    Cache(tmp_path).make("old", "0" * 64, lambda folder: None)
+    cache = Cache(tmp_path)
+    kept = cache.make("new", "1" * 64, lambda folder: None)
+    cache.forget_unused()
+    assert [*tmp_path.iterdir()] == [kept]

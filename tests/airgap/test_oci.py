@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 import os
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 
 from airgap import oci
+
+pytestmark = pytest.mark.skipif(shutil.which("zstd") is None, reason="zstd is missing and layers are packed with it.")
 
 NAME = "registry.example/tool:v1"
 
@@ -52,6 +56,11 @@ def _blob(layout: Path, digest: str) -> bytes:
         content = tar.extractfile(f"blobs/sha256/{digest.removeprefix('sha256:')}")
         assert content is not None
         return content.read()
+
+
+def _unpacked(layout: Path, digest: str) -> io.BytesIO:
+    packed = _blob(layout, digest)
+    return io.BytesIO(subprocess.run(["zstd", "-dc"], input=packed, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def _manifest(layout: Path, digest: str) -> dict[str, Any]:
@@ -102,7 +111,7 @@ def test_a_layer_holds_files_links_and_folders_with_their_owners(tmp_path: Path,
     """Folders on the way to a file are there before it, and what is given to a user belongs to that user."""
     digests = _write(tmp_path / "images.tar", tree, program)
     layer = _manifest(tmp_path / "images.tar", digests[NAME])["layers"][1]["digest"]
-    with tarfile.open(fileobj=io.BytesIO(_blob(tmp_path / "images.tar", layer))) as tar:
+    with tarfile.open(fileobj=_unpacked(tmp_path / "images.tar", layer)) as tar:
         members = {member.name: member for member in tar.getmembers()}
     assert list(members) == [
         "home",
@@ -122,5 +131,15 @@ def test_a_tree_keeps_its_links(tmp_path: Path, tree: Path, program: Path) -> No
     """A link to a folder stays a link; as a folder it would hide what it points to."""
     digests = _write(tmp_path / "images.tar", tree, program)
     layer = _manifest(tmp_path / "images.tar", digests[NAME])["layers"][0]["digest"]
-    with tarfile.open(fileobj=io.BytesIO(_blob(tmp_path / "images.tar", layer))) as tar:
+    with tarfile.open(fileobj=_unpacked(tmp_path / "images.tar", layer)) as tar:
         assert tar.getmember("bin").issym()
+
+
+def test_a_layer_is_known_by_what_it_unpacks_to(tmp_path: Path, tree: Path, program: Path) -> None:
+    """The configuration names the bytes before packing, the manifest those after."""
+    layout, digests = tmp_path / "images.tar", _write(tmp_path / "images.tar", tree, program)
+    manifest = _manifest(layout, digests[NAME])
+    config = json.loads(_blob(layout, manifest["config"]["digest"]))
+    for layer, unpacked in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True):
+        content = _unpacked(layout, layer["digest"]).read()
+        assert unpacked == f"sha256:{hashlib.sha256(content).hexdigest()}"

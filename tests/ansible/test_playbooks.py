@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,32 @@ def test_ansible_lint_has_nothing_to_say() -> None:
 
 def test_no_secret_has_a_value_in_git() -> None:
     """Keys that hold a secret are made at random; what is written down is a user's or a database's name."""
-    wanted = yaml.safe_load((ANSIBLE / "roles/secrets/defaults/main.yml").read_text())["secrets_wanted"]
-    for secret in wanted:
-        assert set(secret.get("fixed", {})) <= {"user", "database", "access-key"}
-        assert secret.get("random") or secret.get("signing_key")
+    defaults = yaml.safe_load((ANSIBLE / "roles/secrets/defaults/main.yml").read_text())
+    for secret in defaults["secrets_wanted"] + defaults["secrets_git"]:
+        assert set(secret.get("fixed", {})) <= {"user", "access-key"}
+        assert secret.get("random") or secret.get("signing_key") or secret.get("source")
+
+
+def test_every_secret_that_a_pod_reads_is_made() -> None:
+    """In its namespace and with its key; what a manifest calls optional is the installation's own."""
+    defaults = yaml.safe_load((ANSIBLE / "roles/secrets/defaults/main.yml").read_text())
+    made = {
+        (namespace, secret["name"], key)
+        for secret in defaults["secrets_wanted"] + defaults["secrets_git"]
+        for namespace in secret["namespaces"]
+        for key in [*secret.get("fixed", {}), *secret.get("random", []), *secret.get("formats", {})]
+    }
+    for render in (ANSIBLE.parent / "tests/k8s/expected").glob("*.yaml"):
+        for manifest in yaml.safe_load_all(render.read_text()):
+            for reference in _references(manifest, "secretKeyRef"):
+                if not reference["name"].startswith("seaweedfs"):
+                    assert (manifest["metadata"]["namespace"], reference["name"], reference["key"]) in made
+
+
+def _references(node: Any, kind: str) -> Iterator[dict[str, str]]:
+    if isinstance(node, dict):
+        if kind in node:
+            yield node[kind]
+        node = list(node.values())
+    for child in node if isinstance(node, list) else []:
+        yield from _references(child, kind)

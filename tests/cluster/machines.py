@@ -1,11 +1,18 @@
-"""Machines made of namespaces, as a test sees them."""
+"""Machines made of namespaces, and the cluster that they become, as a test sees them."""
 
+import base64
+import json
 import os
 import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
+BUNDLE = ROOT / "build/airgap"
 MACHINE = ROOT / "ansible/local/machine"
 ADDRESSES = {"node1": "10.250.0.11", "node2": "10.250.0.12"}
 
@@ -23,7 +30,7 @@ class Machines:
     def up(self) -> None:
         """Make them."""
         for name, address in ADDRESSES.items():
-            environment = {**os.environ, "ROOTFS": str(self.rootfs)}
+            environment = {**os.environ, "ROOTFS": str(self.rootfs), "BUNDLE": str(BUNDLE)}
             # no pipe: the machine's first process would keep it open
             subprocess.run([MACHINE, "up", name, address], check=True, env=environment, stdout=subprocess.DEVNULL)
 
@@ -45,6 +52,55 @@ class Machines:
         """Ask the cluster, on its control plane."""
         return self.enter("node1", "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", *arguments)
 
+    def argo(self, *arguments: str) -> str:
+        """Call Argo Workflows' command, as a person on the control plane."""
+        environment = ("env", "KUBECONFIG=/etc/kubernetes/admin.conf", "ARGO_NAMESPACE=workflows")
+        return self.enter("node1", *environment, "/bundle/tools/argo", *arguments)
+
+    def items(self, *arguments: str) -> list[dict[str, Any]]:
+        """Return the objects that `kubectl get` lists."""
+        listed: list[dict[str, Any]] = json.loads(self.kubectl("get", *arguments, "-o", "json"))["items"]
+        return listed
+
+    def secret(self, namespace: str, name: str, *keys: str) -> list[str]:
+        """Return values of a Secret."""
+        data = json.loads(self.kubectl("get", "secret", name, "-n", namespace, "-o", "json"))["data"]
+        return [base64.b64decode(data[key]).decode() for key in keys]
+
+    def curl(self, *arguments: str, node: str = "node1") -> str:
+        """Ask an address of the cluster's, as a program on a node, and return the body.
+
+        Raises:
+            AssertionError: If the answer is not a success.
+        """
+        command = [*self.in_network_of(node), "curl", "--silent", "--show-error", "--fail-with-body", "--noproxy", "*"]
+        command = [*command, "--max-time", "60", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def put_object(self, key: str, content: str) -> None:
+        """Put an object into the bucket `segue`, as whoever brings playlists does."""
+        self._s3("put_object(Bucket='segue', Key=sys.argv[2], Body=sys.argv[3])", key, content)
+
+    def get_object(self, key: str) -> str:
+        """Return an object of the bucket `segue`."""
+        return self._s3("get_object(Bucket='segue', Key=sys.argv[2])['Body'].read().decode()", key)
+
+    def _s3(self, call: str, *arguments: str) -> str:
+        address = self.kubectl("get", "service", "s3", "-n", "objects", "-o", "jsonpath={.spec.clusterIP}")
+        access, secret = self.secret("objects", "segue-store-writer", "access-key", "secret-key")
+        keys = {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": "us-east-1"}
+        script = f"import boto3, sys; print(boto3.client('s3', endpoint_url=sys.argv[1]).{call}, end='')"
+        command = [*self.in_network_of("node1"), sys.executable, "-c", script, f"http://{address}:9000", *arguments]
+        environment = {**os.environ, **keys, "no_proxy": "*"}
+        return subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout
+
+    def postgres(self, database: str, statement: str) -> str:
+        """Run a statement in a database, as its administrator."""
+        psql = ("psql", "--host=/tmp", "--username=postgres", f"--dbname={database}", "--command", statement)
+        return self.kubectl("exec", "-n", "postgres", "postgres-0", "--", *psql)
+
     def sent_to_gateway(self) -> int:
         """Return how many IPv4 packets the machines have sent to the gateway, behind which there is nothing."""
         return int(subprocess.run([MACHINE, "leaks"], check=True, stdout=subprocess.PIPE, text=True).stdout)
@@ -53,3 +109,21 @@ class Machines:
         """Return the command that runs a program of this host in a machine's network."""
         pid = (ROOT / "build/machines" / name / "pid").read_text().strip()
         return ["nsenter", "--target", pid, "--net"]
+
+
+def conditions(item: dict[str, Any]) -> dict[str, str]:
+    """Return the status of every condition of an object."""
+    return {condition["type"]: condition["status"] for condition in item["status"].get("conditions", [])}
+
+
+def wait(until: Callable[[], object], seconds: float) -> float:
+    """Wait until something is true and return after how many seconds it was.
+
+    Raises:
+        AssertionError: If it is not within `seconds`.
+    """
+    began = time.monotonic()
+    while not until():
+        assert time.monotonic() - began < seconds, f"This did not come about within {seconds:.0f} seconds."
+        time.sleep(0.5)
+    return time.monotonic() - began

@@ -18,13 +18,13 @@ def play(playbook: str, **variables: str) -> int:
     extra = [word for name, value in variables.items() for word in ("--extra-vars", f"{name}={value}")]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     command = ["ansible-playbook", "--inventory", "inventory/local", playbook, *extra]
-    done = subprocess.run(
-        command, cwd=ANSIBLE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
     LOG.parent.mkdir(parents=True, exist_ok=True)
-    with LOG.open("a") as log:
-        log.write(done.stdout)
-    assert done.returncode == 0, f"{playbook} failed:\n{done.stdout[-4000:]}"
-    counts = re.findall(r"changed=(\d+)", done.stdout)
+    with LOG.open("a+") as log:  # a file, so that a person can follow it
+        began = log.tell()
+        done = subprocess.run(command, cwd=ANSIBLE, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        log.seek(began)
+        said = log.read()
+    assert done.returncode == 0, f"{playbook} failed; {LOG} has all of it:\n{said[-4000:]}"
+    counts = re.findall(r"changed=(\d+)", said)
     assert counts, f"{playbook} reached no machine."
     return sum(map(int, counts))

@@ -49,9 +49,8 @@ def of_node(machines: Machines, name: str) -> dict[str, list[str]]:
 
 def differences(before: dict[str, list[str]], after: dict[str, list[str]]) -> dict[str, list[str]]:
     """Return, by kind, what has gone (-) and what has come (+)."""
-    changes = {
-        kind: [f"- {line}" for line in before[kind] if line not in set(after[kind])]
-        + [f"+ {line}" for line in after[kind] if line not in set(before[kind])]
-        for kind in before
-    }
+    changes = {}
+    for kind, lines in before.items():
+        had, has = set(lines), set(after[kind])
+        changes[kind] = [f"- {line}" for line in sorted(had - has)] + [f"+ {line}" for line in sorted(has - had)]
     return {kind: lines for kind, lines in changes.items() if lines}

@@ -12,6 +12,7 @@ from delivery.objects import FolderObjects
 from delivery.publication import Publication, publish
 from delivery.registry import MlflowRegistry
 from delivery.road import Road, lay_out
+from delivery.settings import Settings
 from delivery.store import BundleStore
 from segue.bundle import Bundle
 from tests.delivery.memory_registry import MemoryRegistry
@@ -24,8 +25,8 @@ Publish = Callable[..., Publication]
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the settings and the Git identity of whoever runs the tests out of them."""
-    for name in ("STORE", "GITOPS", "GITOPS_REMOTE", "WORKSPACE", "S3_ENDPOINT", "GIT_NAME", "GIT_EMAIL", "HOST"):
-        monkeypatch.delenv(f"SEGUE_{name}", raising=False)
+    for name in [*Settings.model_fields, "host"]:
+        monkeypatch.delenv(f"SEGUE_{name.upper()}", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "no.gitconfig"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")

@@ -13,7 +13,7 @@ from segue.bundle import Bundle
 from tests.delivery.reports import write_report
 
 ROOT = Path(__file__).parents[2]
-VERBS = ("run", "serve", "stop", "publish", "promote", "rollback", "status", "audit")
+VERBS = ("run", "serve", "stop", "publish", "promote", "advance", "approve", "rollback", "status", "audit")
 
 
 def segue(workspace: Path, verb: str, *arguments: str | Path) -> int:
@@ -146,6 +146,6 @@ def test_the_docs_name_every_setting_and_every_verb() -> None:
     """What can be set and called is written down."""
     from delivery.settings import Settings, variable
 
-    docs = "".join((ROOT / "docs" / name).read_text() for name in ("delivery.md", "running.md"))
+    docs = "".join((ROOT / "docs" / name).read_text() for name in ("delivery.md", "promotion.md", "running.md"))
     missing = [name for name in map(variable, Settings.model_fields) if f"`{name}`" not in docs]
     assert missing + [verb for verb in VERBS if f"segue {verb}" not in docs] == []

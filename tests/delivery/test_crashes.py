@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from delivery.objects import FolderObjects, Objects
-from delivery.promotion import Order, promote, roll_back
+from delivery.promotion import Order, promote
 from delivery.publication import publish
 from delivery.road import Road
+from delivery.rollback import roll_back
 from delivery.store import BundleStore
 from segue.bundle import Bundle
 from segue.errors import PromotionError

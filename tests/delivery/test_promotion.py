@@ -8,8 +8,9 @@ import yaml
 
 from delivery.gitops import Change
 from delivery.pins import ENVIRONMENTS, QUARANTINE, Pin, pin_path
-from delivery.promotion import Order, promote, roll_back
+from delivery.promotion import Order, promote
 from delivery.road import Road
+from delivery.rollback import roll_back
 from segue.bundle import Bundle
 from segue.errors import InputError, PromotionError, SegueError
 from tests.delivery.conftest import Publish

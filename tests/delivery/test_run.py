@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from delivery import service as services
-from delivery.promotion import roll_back
 from delivery.road import open_road
+from delivery.rollback import roll_back
 from delivery.run import Outcome, RunError, run
 from delivery.settings import Settings, read_settings
 from delivery.stages import Inputs, StageError

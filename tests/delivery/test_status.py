@@ -7,8 +7,9 @@ import yaml
 
 from delivery.gitops import Change, Repository
 from delivery.pins import ENVIRONMENTS, QUARANTINE, Pin, Quarantine, pin_path
-from delivery.promotion import Order, promote, roll_back
+from delivery.promotion import Order, promote
 from delivery.road import Road
+from delivery.rollback import roll_back
 from delivery.status import Standing, audit, fetch_to, standing
 from segue.bundle import Bundle
 from segue.errors import InputError, SegueError

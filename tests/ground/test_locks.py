@@ -6,7 +6,7 @@ import pytest
 
 from tests.ground.locks import REQUIREMENTS, read_lock
 
-LOCKS = ("serve", "train", "dev", "backbones", "uv")
+LOCKS = ("serve", "train", "dev", "backbones", "uv", "ray")
 
 
 @pytest.mark.parametrize("purpose", LOCKS)
@@ -30,6 +30,15 @@ def test_the_sets_agree_on_versions() -> None:
     """What serves is what was trained and tested with: a smaller set is part of the next larger one."""
     serve, train, dev = (read_lock(purpose) for purpose in ("serve", "train", "dev"))
     assert serve.items() <= train.items() <= dev.items()
+
+
+def test_ray_comes_on_top_and_unasked_to_nobody() -> None:
+    """Its set changes no version of the sets that it is installed over, and none of them has it."""
+    ray, dev = read_lock("ray"), read_lock("dev")
+    assert {name: pin.version for name, pin in ray.items() if name in dev} == {
+        name: dev[name].version for name in ray if name in dev
+    }
+    assert all("ray" not in read_lock(purpose) for purpose in ("serve", "train", "dev"))
 
 
 def test_the_serve_set_is_light() -> None:

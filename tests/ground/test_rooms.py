@@ -30,7 +30,7 @@ def test_the_layers_are_exhaustive() -> None:
 def test_types_and_coverage_are_checked_in_every_room() -> None:
     """No room is left out of mypy or of coverage."""
     tool = _project()["tool"]
-    assert set(tool["mypy"]["packages"]) == rooms() | {"tests"}
+    assert set(tool["mypy"]["packages"]) == rooms() | {"airgap", "tests"}
     assert set(tool["coverage"]["run"]["source"]) == rooms()
 
 

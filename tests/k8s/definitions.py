@@ -20,6 +20,7 @@ _ARGO = "github.com/argoproj/argo-workflows/v3@v3.7.3", "manifests/base/crds/ful
 _ARGO_CD = "github.com/argoproj/argo-cd/v3@v3.5.7", "manifests/crds/{}-crd.yaml"
 _GATEWAY = "sigs.k8s.io/gateway-api@v1.6.1", "config/crd/standard/gateway.networking.k8s.io_{}.yaml"
 _TRAEFIK = "github.com/traefik/traefik/v3@v3.7.13", "docs/content/reference/dynamic-configuration/traefik.io_{}.yaml"
+_RAY = "github.com/ray-project/kuberay/ray-operator@v1.4.2", "config/crd/bases/ray.io_{}.yaml"
 _CUSTOM = {
     "WorkflowTemplate": (*_ARGO, "workflowtemplates"),
     "CronWorkflow": (*_ARGO, "cronworkflows"),
@@ -29,6 +30,7 @@ _CUSTOM = {
     "Gateway": (*_GATEWAY, "gateways"),
     "GatewayClass": (*_GATEWAY, "gatewayclasses"),
     "HTTPRoute": (*_GATEWAY, "httproutes"),
+    "RayCluster": (*_RAY, "rayclusters"),
     "TraefikService": (*_TRAEFIK, "traefikservices"),
 }
 

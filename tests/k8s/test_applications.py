@@ -10,8 +10,10 @@ from tests.k8s.pods import Renders
 from tests.k8s.rendering import objects, render
 
 OTHERS = "http://git.git.svc/other.git"
-# Rendered by no application: the roots are what Ansible's own two point to, and SeaweedFS stands ready beside MinIO.
-BESIDE = {"k8s/roots/platform", "k8s/roots/segue", "k8s/platform/objects/seaweedfs"}
+RAY = {"k8s/platform/ray/operator", "k8s/platform/ray/cluster"}
+# Rendered by no application: the roots are what Ansible's own two point to, SeaweedFS stands ready beside MinIO, and
+# Ray is a component that an installation asks for.
+BESIDE = {"k8s/roots/platform", "k8s/roots/segue", "k8s/platform/objects/seaweedfs"} | RAY
 
 
 def of(rendered: Renders, root: str) -> list[dict[str, Any]]:
@@ -57,6 +59,27 @@ def test_what_others_stand_on_comes_first(rendered: Renders) -> None:
     assert wave["traefik-definitions"] < wave["traefik"]
     assert wave["argo-workflows-definitions"] < wave["argo-workflows"]
     assert max(wave["objects"], wave["postgres"]) < min(wave["mlflow"], wave["argo-workflows"])
+
+
+def test_ray_comes_to_who_asks_for_it(copy: Path, rendered: Renders) -> None:
+    """By two components: the operator with the platform, the cluster with the steps whose volume it shares."""
+    found: dict[str, dict[str, Any]] = {}
+    for root, component in (("platform", "ray"), ("segue", "ray-cluster")):
+        assert not [one for one in of(rendered, root) if "ray" in one["metadata"]["name"]]
+        folder = copy / "k8s" / "roots" / root
+        file = folder / "kustomization.yaml"
+        mirror = [{"op": "replace", "path": "/data/kuberay", "value": OTHERS}]
+        patches = [{"target": {"kind": "ConfigMap", "name": "source"}, "patch": yaml.safe_dump(mirror)}]
+        asked = {"components": [f"../components/{component}"]} | ({"patches": patches} if component == "ray" else {})
+        file.write_text(file.read_text() + yaml.safe_dump(asked))
+        found |= {one["metadata"]["name"]: one for one in objects(render(folder)) if one["kind"] == "Application"}
+    new = {name: one["spec"]["source"] for name, one in found.items() if "ray" in name}
+    assert {source["path"] for source in new.values()} == RAY | {"ray-operator/config/crd"}
+    assert new["kuberay-definitions"]["repoURL"] == OTHERS
+    assert new["ray"]["repoURL"] == new["kuberay"]["repoURL"] == found["mlflow"]["spec"]["source"]["repoURL"]
+    waves = ("kuberay-definitions", "kuberay")
+    first, then = (int(found[name]["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"]) for name in waves)
+    assert first < then
 
 
 @pytest.mark.parametrize("root", ["platform", "segue"])

@@ -142,15 +142,15 @@ def test_a_way_to_machines_passes_its_tests_and_ansible_reads_its_inventory(
     inventory = tmp_path / "tiny.yml"
     inventory.write_text(state["outputs"]["inventory"]["value"])
     groups = _groups(inventory)
-    assert set(groups["kubernetes"]) == set(groups["control_plane"]) | set(groups["workers"])
+    assert set(groups["cluster"]) == set(groups["control_plane"]) | set(groups["workers"])
     assert groups["control_plane"]
     assert all(name.startswith("tiny-control-plane-") for name in groups["control_plane"])
-    for host in groups["kubernetes"].values():
+    for host in groups["cluster"].values():
         assert host["ansible_user"] == "segue"
         assert re.fullmatch(r"10\.[23]0\.0\.\d+", host["node_ip"])
         assert re.fullmatch(r"[\d.]+", host["ansible_host"])
         assert host["pod_network"] == "10.244.0.0/16"
-    disks = [host["data_disk"] for host in groups["kubernetes"].values() if "data_disk" in host]
+    disks = [host["data_disk"] for host in groups["cluster"].values() if "data_disk" in host]
     assert len(disks) == 1
     assert disks[0].startswith("/dev/disk/by-id/")
 
@@ -160,9 +160,9 @@ def _groups(inventory: Path) -> dict[str, dict[str, dict[str, Any]]]:
     beside = str(Path(sys.executable).parent)
     command = shutil.which("ansible-inventory", path=beside) or shutil.which("ansible-inventory")
     if command is None:
-        kubernetes = yaml.safe_load(inventory.read_text())["kubernetes"]
-        groups = {name: group["hosts"] for name, group in kubernetes["children"].items()}
-        hosts = {name: kubernetes["vars"] | host for group in groups.values() for name, host in group.items()}
+        cluster = yaml.safe_load(inventory.read_text())["cluster"]
+        groups = {name: group["hosts"] for name, group in cluster["children"].items()}
+        hosts = {name: cluster["vars"] | host for group in groups.values() for name, host in group.items()}
     else:
         done = subprocess.run(
             [command, "-i", str(inventory), "--list"], cwd=inventory.parent, capture_output=True, text=True, check=True
@@ -170,7 +170,7 @@ def _groups(inventory: Path) -> dict[str, dict[str, dict[str, Any]]]:
         assert "WARNING" not in done.stderr
         listed = json.loads(done.stdout)
         hosts = listed["_meta"]["hostvars"]
-        assert set(listed["kubernetes"]["children"]) <= {"control_plane", "workers"}
+        assert set(listed["cluster"]["children"]) <= {"control_plane", "workers"}
         groups = {name: dict.fromkeys(listed.get(name, {}).get("hosts", [])) for name in ("control_plane", "workers")}
     found = {group: {name: hosts[name] for name in names} for group, names in groups.items()}
-    return found | {"kubernetes": hosts}
+    return found | {"cluster": hosts}

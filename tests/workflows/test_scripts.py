@@ -116,20 +116,39 @@ def test_publishing_hands_on_version_and_digest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "version,weight,words",
-    [("", "", "--to canary"), ("3", "", "--to canary --version 3"), ("", "25", "--to canary --weight 25")],
+    [("", "", ""), ("3", "", " --version 3"), ("", "25", " --weight 25")],
 )
 def test_a_promotion_says_what_was_asked(version: str, weight: str, words: str, tmp_path: Path) -> None:
     """What was left empty is the command's own to choose."""
     done = run(
-        "promote-model/promote", tmp_path, ENVIRONMENT="canary", VERSION=version, WEIGHT=weight, SEGUE_REPOSITORY="x"
+        "promote-model/promote", tmp_path, ENVIRONMENT="canary", VERSION=version, WEIGHT=weight, SEGUE_REPOSITORY="x",
+        ASKED_BY="workflow x",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert calls(tmp_path)[-1] == f"-m delivery promote --to canary --by workflow x{words}"
+
+
+@pytest.mark.parametrize("version, first", [("", []), ("3", ["-m delivery promote --to staging --version 3 --by me"])])
+def test_without_an_environment_a_promotion_goes_all_the_way(version: str, first: list[str], tmp_path: Path) -> None:
+    """Staged where a version was named, and then one step after another."""
+    done = run(
+        "promote-model/promote",
+        tmp_path,
+        ENVIRONMENT="",
+        VERSION=version,
+        WEIGHT="",
+        ASKED_BY="me",
+        SEGUE_REPOSITORY="x",
     )
     assert done.returncode == 0, done.stderr
-    assert calls(tmp_path)[-1] == f"-m delivery promote {words}"
+    assert calls(tmp_path)[1:] == [*first, "-m delivery advance --follow --by me"]
 
 
 def test_a_reason_stays_one_word_to_the_shell(tmp_path: Path) -> None:
     """Whatever somebody writes into it."""
     reason = 'too loud"; touch /srv/segue/harm; echo "'
-    done = run("rollback-model/roll-back", tmp_path, ENVIRONMENT="production", REASON=reason, SEGUE_REPOSITORY="x")
+    given = ("production", reason, "me", "x")
+    names = ("ENVIRONMENT", "REASON", "ASKED_BY", "SEGUE_REPOSITORY")
+    done = run("rollback-model/roll-back", tmp_path, False, **dict(zip(names, given, strict=True)))
     assert done.returncode == 0, done.stderr
-    assert calls(tmp_path)[-1] == f"-m delivery rollback --environment production --reason {reason}"
+    assert calls(tmp_path)[-1] == f"-m delivery rollback --environment production --reason {reason} --by me"

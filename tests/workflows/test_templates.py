@@ -41,9 +41,30 @@ def test_what_was_learned_before_is_not_learned_again(name: str) -> None:
 def test_a_killed_stage_finds_its_checkpoint(name: str) -> None:
     """It stands on a volume that outlives the pod, where the stage looks: beside its output."""
     container = step(f"train-model/{name}")["container"]
-    (mount,) = [one for one in container["volumeMounts"] if one["name"] == "checkpoints"]
-    assert mount["mountPath"] == f"/srv/segue/work/{name}.checkpoints"
-    assert f"output=/srv/segue/work/{name}" in container["args"][0]
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == "checkpoints" and "subPath" in one]
+    assert mount["mountPath"] == f"/srv/segue/{name}.checkpoints"
+    assert f"output=/srv/segue/{name}" in container["args"][0]
+
+
+@pytest.mark.parametrize("name", ["lightgcn", "llara"])
+def test_workers_train_on_the_ray_cluster(name: str) -> None:
+    """By default nothing of it is asked. With more, step and workers have one image, token and folder of files."""
+    parameters = templates()["train-model"]["spec"]["arguments"]["parameters"]
+    assert {"workers": "1"}.items() <= {one["name"]: one["value"] for one in parameters}.items()
+    template = step(f"train-model/{name}")
+    assert "workers == '1' ? '{}'" in template["podSpecPatch"]
+    variables = {one["name"]: one for one in template["container"]["env"]}
+    shared = {"name": "checkpoints", "mountPath": variables["SEGUE_SHARED"]["value"]}
+    assert shared in template["container"]["volumeMounts"]
+    (ray,) = yaml.safe_load_all((WORKFLOWS.parent / "k8s/platform/ray/cluster/cluster.yaml").read_text())
+    assert variables["RAY_ADDRESS"]["value"].startswith(f"ray://{ray['metadata']['name']}-head-svc.workflows.svc:")
+    for group in (ray["spec"]["headGroupSpec"], *ray["spec"]["workerGroupSpecs"]):
+        (container,) = group["template"]["spec"]["containers"]
+        assert container["image"] in template["podSpecPatch"]
+        assert shared in container["volumeMounts"]
+        (token,) = [one for one in container["env"] if one["name"] == "RAY_AUTH_TOKEN"]
+        secret = token["valueFrom"]["secretKeyRef"]
+        assert {**secret, "optional": True} == variables["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"]
 
 
 @pytest.mark.parametrize("name", ["ingest", *LEARNED, "gate"])

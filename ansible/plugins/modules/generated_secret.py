@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 from typing import Any
@@ -21,6 +22,8 @@ options:
   random: {description: Keys whose values are made at random., type: list, elements: str, default: []}
   signing_key: {description: A key whose value is a new Ed25519 private key in PEM., type: str, default: ""}
   fixed: {description: Keys and values that are no secret, such as a user's name., type: dict, default: {}}
+  source: {description: "Another Secret, as NAMESPACE/NAME, whose values `formats` may name.", type: str, default: ""}
+  formats: {description: "Keys and texts with {KEY} where a value of `source` goes.", type: dict, default: {}}
   kubeconfig: {description: How to reach the cluster., type: path, default: /etc/kubernetes/admin.conf}
 """
 
@@ -61,6 +64,8 @@ def main() -> None:
             "random": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "signing_key": {"type": "str", "default": "", "no_log": False},
             "fixed": {"type": "dict", "default": {}},
+            "source": {"type": "str", "default": ""},
+            "formats": {"type": "dict", "default": {}},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
         }
     )
@@ -69,7 +74,7 @@ def main() -> None:
     missing = [namespace for namespace, data in found.items() if data is None]
     if missing:
         kept = next((data for data in found.values() if data is not None), None)
-        values = {"data": kept} if kept is not None else {"stringData": _values(module)}
+        values = {"data": kept} if kept is not None else {"stringData": _values(module, cluster)}
         for namespace in missing:
             _create(cluster, namespace, wanted["name"], values)
     module.exit_json(changed=bool(missing), namespaces=missing)
@@ -82,9 +87,18 @@ def _create(cluster: Cluster, namespace: str, name: str, values: dict[str, Any])
     cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, **values})
 
 
-def _values(module: AnsibleModule) -> dict[str, str]:
+def _values(module: AnsibleModule, cluster: Cluster) -> dict[str, str]:
     values: dict[str, str] = {key: secrets.token_urlsafe(32) for key in module.params["random"]}
     values |= module.params["fixed"]
+    if module.params["source"]:
+        namespace, _, name = module.params["source"].partition("/")
+        data = cluster.secret(namespace, name)
+        if data is None:
+            module.fail_json(
+                msg=f"The Secret {name} is missing in {namespace}; list it before {module.params['name']}."
+            )
+        known = {key: base64.b64decode(value).decode() for key, value in data.items()}
+        values |= {key: text.format_map(known) for key, text in module.params["formats"].items()}
     if key := module.params["signing_key"]:
         values[key] = module.run_command(["openssl", "genpkey", "-algorithm", "ed25519"], check_rc=True)[1]
     return values

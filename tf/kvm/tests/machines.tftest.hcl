@@ -149,7 +149,7 @@ run "the_way_in_leads_to_the_first_control_plane" {
 
 run "the_inventory_is_what_ansible_reads" {
   assert {
-    condition = jsonencode(yamldecode(output.inventory)) == jsonencode({ kubernetes = {
+    condition = jsonencode(yamldecode(output.inventory)) == jsonencode({ cluster = {
       vars = { pod_network = "10.244.0.0/16" }
       children = {
         control_plane = { hosts = {
@@ -192,7 +192,7 @@ run "one_machine_is_enough" {
   }
 
   assert {
-    condition     = length(yamldecode(output.inventory).kubernetes.children.workers.hosts) == 0
+    condition     = length(yamldecode(output.inventory).cluster.children.workers.hosts) == 0
     error_message = "The inventory is ${output.inventory}"
   }
 }

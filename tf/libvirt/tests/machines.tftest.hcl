@@ -47,7 +47,7 @@ run "the_object_store_has_a_disk_on_the_first_worker" {
   assert {
     condition = (
       libvirt_domain.node["tiny-worker-0"].disk[1].scsi &&
-      endswith(yamldecode(output.inventory).kubernetes.children.workers.hosts["tiny-worker-0"].data_disk, libvirt_domain.node["tiny-worker-0"].disk[1].wwn) &&
+      endswith(yamldecode(output.inventory).cluster.children.workers.hosts["tiny-worker-0"].data_disk, libvirt_domain.node["tiny-worker-0"].disk[1].wwn) &&
       can(regex("^3[0-9a-f]{15}$", libvirt_domain.node["tiny-worker-0"].disk[1].wwn))
     )
     error_message = "The disk has another name than the inventory says."
@@ -60,7 +60,7 @@ run "the_inventory_is_what_ansible_reads" {
   }
 
   assert {
-    condition = jsonencode(yamldecode(output.inventory)) == jsonencode({ kubernetes = {
+    condition = jsonencode(yamldecode(output.inventory)) == jsonencode({ cluster = {
       vars = { pod_network = "10.244.0.0/16" }
       children = {
         control_plane = { hosts = {

@@ -3,9 +3,7 @@
 Every step may be done again. Names and keys come from the environment.
 """
 
-import json
 import os
-import tempfile
 from typing import Any
 
 from minio import Minio, MinioAdmin
@@ -27,7 +25,7 @@ def main() -> None:
     """Bring bucket, policies and accounts to what they should be."""
     given = os.environ
     root = StaticProvider(given["ROOT_USER"], given["ROOT_PASSWORD"])
-    admin = MinioAdmin(given["S3_ENDPOINT"], credentials=root, secure=False)
+    admin = MinioAdmin(endpoint=given["S3_ENDPOINT"], credentials=root, secure=False)
     store = Minio(given["S3_ENDPOINT"], given["ROOT_USER"], given["ROOT_PASSWORD"], secure=False)
     if not store.bucket_exists(BUCKET):
         store.make_bucket(BUCKET)
@@ -36,10 +34,7 @@ def main() -> None:
 
 
 def _account(admin: MinioAdmin, name: str, statements: list[dict[str, Any]], key: str, secret: str) -> None:
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as policy:
-        json.dump({"Version": "2012-10-17", "Statement": statements}, policy)
-        policy.flush()
-        admin.policy_add(f"segue-{name}", policy.name)
+    admin.policy_add(f"segue-{name}", policy={"Version": "2012-10-17", "Statement": statements})
     admin.user_add(key, secret)
     admin.policy_set(f"segue-{name}", user=key)
 

@@ -13,7 +13,7 @@ run "nodes_are_reached_directly_by_default" {
   command = plan
 
   assert {
-    condition = yamldecode(output.yaml) == { kubernetes = {
+    condition = yamldecode(output.yaml) == { cluster = {
       vars = { pod_network = "10.244.0.0/16" }
       children = {
         control_plane = { hosts = { "tiny-control-plane-0" = {
@@ -38,7 +38,7 @@ run "who_has_no_public_address_is_reached_through_the_jump_host" {
   }
 
   assert {
-    condition = yamldecode(output.yaml).kubernetes.children.control_plane.hosts == { "tiny-control-plane-0" = {
+    condition = yamldecode(output.yaml).cluster.children.control_plane.hosts == { "tiny-control-plane-0" = {
       ansible_host = "203.0.113.7", ansible_user = "segue", node_ip = "10.20.0.10"
     } }
     error_message = "The inventory is ${output.yaml}"
@@ -46,8 +46,8 @@ run "who_has_no_public_address_is_reached_through_the_jump_host" {
 
   assert {
     condition = (
-      yamldecode(output.yaml).kubernetes.children.workers.hosts["tiny-worker-0"].ansible_host == "10.20.0.50" &&
-      yamldecode(output.yaml).kubernetes.children.workers.hosts["tiny-worker-0"].ansible_ssh_common_args == "-o ProxyJump=segue@203.0.113.7"
+      yamldecode(output.yaml).cluster.children.workers.hosts["tiny-worker-0"].ansible_host == "10.20.0.50" &&
+      yamldecode(output.yaml).cluster.children.workers.hosts["tiny-worker-0"].ansible_ssh_common_args == "-o ProxyJump=segue@203.0.113.7"
     )
     error_message = "The inventory is ${output.yaml}"
   }

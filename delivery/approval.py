@@ -1,0 +1,58 @@
+"""A second pair of eyes: somebody else's commit that says yes to one bundle."""
+
+import yaml
+
+from delivery.digests import is_digest
+from delivery.gitops import Change
+from delivery.position import Position, locate
+from delivery.road import Road
+from segue.errors import PromotionError
+
+APPROVAL = "k8s/approval.yaml"
+_HEAD = "# The bundle that may go to production. Written by segue approve, or by hand in a pull request.\n"
+
+
+def approve(road: Road, digest: str, reason: str = "") -> str:
+    """Commit that a bundle may go to production; return the commit. Who approves is the commit's author.
+
+    Raises:
+        PromotionError: That bundle is not in the canary.
+    """
+
+    def decide(commit: str) -> Change | None:
+        position = locate(road, commit)
+        if position.stage != "canary" or digest not in ("", position.pin.digest):
+            there = f"{position.pin.digest} is" if position.stage == "canary" else "nothing is"
+            raise PromotionError(f"Only what is in the canary can be approved, and {there}; segue status shows it.")
+        if missing_approval(road, commit, position) == "":
+            return None
+        trailers = {"Segue-Action": "approve", "Segue-Environment": "production", "Segue-Digest": position.pin.digest}
+        trailers["Segue-Version"] = str(position.pin.version)
+        trailers |= {"Segue-Reason": reason} if reason.strip() else {}
+        body = yaml.safe_dump({"digest": position.pin.digest})
+        subject = f"Approve version {position.pin.version} for production"
+        return Change({APPROVAL: (_HEAD + body).encode()}, subject, reason, trailers)
+
+    return road.repository.change(decide)
+
+
+def missing_approval(road: Road, commit: str, position: Position) -> str:
+    """Return what is missing for the bundle of a position to be approved by somebody else, or ""."""
+    wait = "Everything is proven, and somebody else has to say yes: segue approve, or a pull request that writes "
+    data = road.repository.read(commit, APPROVAL)
+    if data is None or _digest(data) != position.pin.digest:
+        return f"{wait}the digest {position.pin.digest} into {APPROVAL}."
+    approved = road.repository.describe(road.repository.history(commit, APPROVAL)[0])
+    promoted = road.repository.describe(position.commit)
+    if approved["email"] == promoted["email"]:
+        return f"{approved['author']} approved what {approved['author']} promotes; {wait[0].lower()}{wait[1:]}it."
+    return ""
+
+
+def _digest(data: bytes) -> str:
+    try:
+        value = yaml.safe_load(data)
+        digest = value["digest"]
+    except (yaml.YAMLError, TypeError, KeyError, ValueError):
+        return ""
+    return digest if isinstance(digest, str) and is_digest(digest) else ""

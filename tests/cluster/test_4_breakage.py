@@ -1,0 +1,88 @@
+"""Things break, and the cluster and the training go on."""
+
+import time
+
+from tests.cluster.figures import Figures
+from tests.cluster.machines import Machines, conditions, wait
+from tests.cluster.playbooks import play
+from tests.cluster.workflows import submit
+
+STORES = {"objects": "statefulset/minio", "mlflow": "deployment/mlflow"}  # application, also namespace → what runs
+
+
+def test_a_bad_dataset_ends_at_validation(machines: Machines) -> None:
+    """Data that cannot be used is refused with its sentence, once: nothing is tried again."""
+    machines.put_object("playlists/bad/broken.json", '{"playlists": [{"pid": 1, "tracks": "none"}]}')
+    workflow = submit(machines, "train-model", model_version="0", playlists="playlists/bad")
+    assert workflow.end(300) == "Failed"
+    assert len(workflow.steps("ingest")) == 1
+    assert "No playlist with two usable tracks is left" in workflow.log()
+
+
+def test_a_training_outlives_its_pod_and_its_stores(machines: Machines, figures: Figures) -> None:
+    """A pod of LightGCN is killed in the middle; MinIO and MLflow are away for a minute. The run ends all the same."""
+    small = {"sample_playlists": "1000", "profile": "quick", "seed": "1"}
+    workflow = submit(machines, "train-model", model_version="0", **small)
+    wait(lambda: "epoch" in workflow.log(), 300)
+    (first,) = workflow.pods("lightgcn")
+    machines.kubectl("delete", "pod", first, "-n", "workflows", "--grace-period=0", "--force")
+    # Argo CD would bring them back within seconds, so it looks away from them for that minute.
+    look_away = "argocd.argoproj.io/skip-reconcile"
+    for name, target in STORES.items():
+        machines.kubectl("annotate", "application", name, "-n", "argocd", f"{look_away}=true")
+        machines.kubectl("scale", target, "-n", name, "--replicas=0")
+    time.sleep(60)
+    for name, target in STORES.items():
+        machines.kubectl("scale", target, "-n", name, "--replicas=1")
+        machines.kubectl("annotate", "application", name, "-n", "argocd", f"{look_away}-")
+    assert workflow.end(1200) == "Succeeded"
+    assert len(workflow.steps("lightgcn")) > 1
+    assert "lightgcn: going on after epoch" in workflow.log()
+
+
+def test_two_workers_train_on_ray_and_one_is_killed(machines: Machines, figures: Figures) -> None:
+    """KubeRay's cluster trains LightGCN and LLaRA data-parallel; the pod of its workers goes, and the run ends."""
+    wait(lambda: machines.items("pods", "-n", "workflows", "-l", "ray.io/node-type=worker"), 120)
+    small = {"sample_playlists": "1000", "profile": "quick", "seed": "2", "workers": "2"}
+    began = time.monotonic()
+    workflow = submit(machines, "train-model", model_version="0", **small)
+    wait(lambda: workflow.pods("lightgcn") and "epoch" in workflow.log(), 400)
+    machines.kubectl("delete", "pod", "-n", "workflows", "-l", "ray.io/node-type=worker", "--grace-period=0", "--force")
+    assert workflow.end(1500) == "Succeeded"
+    figures.keep("seconds of a small training on two workers, one of them killed", time.monotonic() - began)
+
+
+def test_kubelet_and_containerd_may_restart(machines: Machines) -> None:
+    """Pods answer while what started them starts anew, and are the same pods afterwards."""
+    before = {pod["metadata"]["uid"] for pod in machines.items("pods", "-n", "segue-staging")}
+    address = machines.kubectl("get", "service", "segue", "-n", "segue-staging", "-o", "jsonpath={.spec.clusterIP}")
+    for service in ("containerd", "kubelet"):
+        machines.enter("node2", "sv", "restart", service)
+        for _ in range(10):
+            machines.curl(f"http://{address}/ready")
+            time.sleep(0.5)
+    wait(lambda: all(conditions(node)["Ready"] == "True" for node in machines.items("nodes")), 60)
+    assert {pod["metadata"]["uid"] for pod in machines.items("pods", "-n", "segue-staging")} == before
+
+
+def test_what_was_kept_comes_back(machines: Machines, figures: Figures) -> None:
+    """A model that is gone from MLflow, and an object that was spoilt, are as they were after restore.yml."""
+
+    def models() -> str:
+        host = ("--header", "Host: mlflow.segue.internal")
+        return machines.curl(*host, "http://10.250.0.12:30000/api/2.0/mlflow/registered-models/search")
+
+    machines.put_object("playlists/kept.json", '{"kept": true}')
+    began = time.monotonic()
+    play("backup.yml", backup_folder="/var/tmp/backup")
+    figures.keep("seconds of a backup", time.monotonic() - began)
+    machines.postgres(
+        "mlflow", "DELETE FROM model_version_tags; DELETE FROM model_versions; DELETE FROM registered_models"
+    )
+    machines.put_object("playlists/kept.json", "spoilt")
+    assert '"segue"' not in models()
+    began = time.monotonic()
+    play("restore.yml", backup_folder="/var/tmp/backup")
+    figures.keep("seconds of a restore", time.monotonic() - began)
+    wait(lambda: '"segue"' in models(), 60)
+    assert machines.get_object("playlists/kept.json") == '{"kept": true}'
