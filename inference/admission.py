@@ -1,4 +1,8 @@
-"""Refuse what there is no place for before reading it: a body costs more than the answer that turns it away."""
+"""Refuse what there is no place for before reading it as JSON: that costs more than the answer that turns it away.
+
+The body is taken from the connection all the same. A server that answers and closes while its client still sends makes
+the client's system throw the answer away (RFC 9112, section 9.6).
+"""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -6,6 +10,7 @@ from inference.problems import too_much
 from inference.service import Service
 from inference.work import Overloaded
 
+_MOST_BYTES = 1 << 20  # as much as `inference.body_limit` lets in
 WORKING_PATHS = ("/predict", "/tracks")
 
 
@@ -23,6 +28,15 @@ class Admission:
                 self._service.work.check()
             except Overloaded as full:
                 self._service.metrics.refusals.labels("overload").inc()
+                await _discard(receive)
                 await too_much(full)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+async def _discard(receive: Receive) -> None:
+    left, more = _MOST_BYTES, True
+    while more and left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        more = bool(message.get("more_body", False))

@@ -17,6 +17,9 @@ from inference.settings import Settings
 from segue.errors import InputError
 
 _LOG = logging.getLogger("segue.server")
+# Longer than a gateway keeps an idle connection (Traefik: 90 s): were we the first to close, it would send a request
+# into a connection that just went, and answer its client 502.
+_IDLE_SECONDS = 120
 _GRACE_SECONDS = 15  # for requests under way; with the drain it ends before a container is killed (20 to 30 s)
 
 
@@ -72,6 +75,7 @@ def serve(settings: Settings, source: Source | None = None) -> None:
         lifespan="on",
         ws="none",
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_keep_alive=_IDLE_SECONDS,
     )
     _Server(config, service).run([listener])
     if service.failure is not None:

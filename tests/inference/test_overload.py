@@ -1,8 +1,10 @@
 """More than can be done: what has a place is answered, the rest is told at once to come later."""
 
 import asyncio
+import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +18,7 @@ from inference.ranker import Ranker
 from inference.service import Service
 from inference.settings import read_settings
 from inference.work import Overloaded, Work
+from tests.support.running_service import running
 
 
 def test_work_beyond_its_places_is_refused_and_places_come_free() -> None:
@@ -84,6 +87,22 @@ class _Held:
     def rank(self, *given: Any) -> Any:
         assert self.go.wait(60)
         return self.real.rank(*given)
+
+
+def test_large_requests_are_refused_without_a_broken_connection(bundle_path: Path, tmp_path: Path) -> None:
+    """Clients that still send their body get the 503 all the same, and go on over the same connection."""
+    tracks = [{"track_name": f"Song that nobody knows {i}" * 8} for i in range(500)]
+    body = json.dumps({"tracks": tracks, "k": 500}).encode()
+
+    def ask(url: str) -> list[int]:
+        with httpx.Client(base_url=url, timeout=240) as client:
+            headers = {"Content-Type": "application/json"}
+            return [client.post("/predict", content=body, headers=headers).status_code for _ in range(6)]
+
+    settings = {"SEGUE_CONCURRENCY": "1", "SEGUE_QUEUE": "0"}
+    with running(bundle_path, tmp_path / "log", **settings) as service, ThreadPoolExecutor(6) as pool:
+        statuses = [status for one in pool.map(ask, [service.url] * 6) for status in one]
+    assert set(statuses) == {200, 503}
 
 
 def test_overload_is_answered_at_once_and_what_was_taken_in_is_done(bundle_path: Path, ranker: Ranker) -> None:
