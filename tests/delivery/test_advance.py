@@ -233,7 +233,7 @@ def test_somebody_else_approves(world: World, candidate: str) -> None:
         if "somebody else has to say yes" in step.reason:
             break
     assert (step.position.pin.weight, world.digest("production") == candidate) == (50, False)
-    world.sleep(50_000)
+    world.sleep(2000)
     assert world.advance().outcome == "waits"  # a person may sleep
     approve(world.road, "")
     assert "Segue approved what Segue promotes" in world.advance().reason
@@ -251,7 +251,7 @@ def test_a_held_promotion_waits_and_still_goes_back(world: World, candidate: str
         world.advance()
         world.sleep(15)
     world.rule(hold="the party is on")
-    world.sleep(50_000)
+    world.sleep(2000)
     assert "Held (the party is on)" in world.advance().reason
     world.ways[candidate] = Ways(errors=0.5)
     assert world.advance().outcome == "rolled back"
