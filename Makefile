@@ -16,7 +16,7 @@ JOBS ?= 2
 BASE ?=
 
 .NOTPARALLEL:
-.PHONY: help setup run serve stop test lint format types layers pytest check-serve lock images tf-providers test-tf airgap test-cluster gowalla clean
+.PHONY: help setup run serve stop test lint format types layers pytest check-serve audit lock images tf-providers test-tf airgap test-cluster gowalla clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ pytest: $(READY) ## Run the tests with coverage: make pytest [ARGS="tests/segue 
 
 check-serve: $(READY) ## Install the serve set on its own, weigh it and import the service with it
 	$(BIN)/pytest -n 0 tests/ground/test_serve_set.py $(ARGS)
+
+audit: $(READY) ## Look for known holes in what is served; asks the public list of advisories
+	$(BIN)/pip-audit -r requirements/serve.txt --disable-pip --no-deps
 
 lock: $(READY) ## Make the lock files again from requirements/*.in: make lock [ARGS=--upgrade]
 	UV=$(BIN)/uv scripts/lock $(ARGS)
