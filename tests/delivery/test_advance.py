@@ -163,11 +163,11 @@ def test_killed_between_any_two_actions_the_next_call_goes_on(
     def fused(self: Git, *arguments: str, **more: object) -> tuple[int, bytes, str]:
         nonlocal cuts
         moment = luck.random()
-        if moment < 0.004:
+        if moment < 0.012:
             cuts += 1
             raise PowerCutError
         done = whole(self, *arguments, **more)  # type: ignore[arg-type]
-        if moment > 0.996:
+        if moment > 0.988:
             cuts += 1
             raise PowerCutError
         return done
