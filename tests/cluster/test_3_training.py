@@ -102,6 +102,20 @@ def test_a_playlist_is_continued(machines: Machines, trained: Workflow, staging:
         assert answer["model"]["digest"] == trained.outputs()["digest"]
 
 
+def test_what_listeners_do_is_kept(machines: Machines, staging: Callable[..., dict[str, Any]]) -> None:
+    """In the one Postgres of all pods, so that a canary can be judged by it."""
+    answer = staging(name="road trip", k=3)
+    event = {
+        "impression_id": answer["impression_id"],
+        "track_uri": answer["recommended_tracks"][0]["track_uri"],
+        "event": "play",
+    }
+    said = ("--header", "Content-Type: application/json", "--header", "Idempotency-Key: story-1")
+    kept = machines.curl(*said, "--data", json.dumps({"events": [event]}), "http://127.0.0.1:8080/feedback")
+    assert json.loads(kept) == {"kept": 1, "again": False}
+    assert "play" in machines.postgres("segue", "SELECT * FROM feedback_events")
+
+
 def test_prometheus_hears_of_it(machines: Machines, trained: Workflow, staging: Callable[..., dict[str, Any]]) -> None:
     """Every query of every dashboard has data once listeners have asked; the canary's wait for a canary."""
     known = json.loads(machines.curl("http://127.0.0.1:8080/tracks?q=a"))["tracks"][:3]
