@@ -25,7 +25,7 @@ PROGRAMS: dict[str, dict[str, tuple[str, ...]]] = {
         "argo-cd": ("argocd",),
         "argo-workflows": ("argo",),
         "kustomize": ("kustomize",),
-        "prometheus": ("promtool",),
+        "prometheus": ("prometheus", "promtool"),
     },
 }
 # One archive of images for each kind of node (images.toml, `on`).

@@ -38,7 +38,7 @@ def test_a_bad_dataset_ends_at_validation(machines: Machines) -> None:
     assert "No playlist with two usable tracks is left" in workflow.log()
 
 
-def test_a_training_outlives_its_pod_and_its_stores(machines: Machines, figures: Figures) -> None:
+def test_a_training_outlives_its_pod_and_its_stores(machines: Machines) -> None:
     """A pod of LightGCN is killed in the middle; MinIO and MLflow are away for a minute. The run ends all the same."""
     workflow = submit(machines, "train-model", model_version="0", seed="1", **SMALL)
     wait(lambda: HAS_LEARNED.search(workflow.log()), 300)

@@ -131,7 +131,7 @@ def free_port() -> int:
 def test_a_real_prometheus_says_the_same_of_real_services(bundles: list[Bundle], tmp_path: Path) -> None:
     """Two services are asked 30 and 12 times; the counts are 30 and 12."""
     if shutil.which("prometheus") is None:
-        pytest.skip("There is no prometheus command; build it from github.com/prometheus/prometheus.")
+        pytest.skip("There is no prometheus command; make airgap builds it into build/airgap/tools.")
     with (
         running(bundles[0].path, tmp_path / "production.log") as production,
         running(bundles[1].path, tmp_path / "canary.log") as canary,
