@@ -39,7 +39,7 @@ class Policy(BaseModel):
         default=14400, gt=0, description="How long a step may stay undecided before it goes back."
     )
     settle_seconds: float = Field(
-        default=90, ge=0, description="How long a commit takes to reach the route; not counted."
+        default=90, ge=0, description="How long a commit takes to reach the route: nothing passes before."
     )
     look_seconds: int = Field(default=15, ge=1, description="How often is looked, and the span of a block of counts.")
     gap_seconds: float = Field(

@@ -21,6 +21,7 @@ from evaluation.sequential import Blocks
 Floats = NDArray[np.float64]
 ARMS = ("production", "canary")
 _OF_ARMS = 'environment=~"production|canary",route="/predict"'
+_DRAWS = 'segue_draws_total{environment=~"production|canary"}'
 _REQUESTS = f"segue_requests_total{{{_OF_ARMS}}}"
 _ANSWERS = f"segue_request_seconds_count{{{_OF_ARMS}}}"
 _IN_TIME = 'segue_request_seconds_bucket{{{},le="{}"}}'
@@ -75,10 +76,12 @@ class Prometheus:
             trouble = f"The service has no bucket of {policy.budget_seconds:g} s; name another as budget_seconds."
         in_time = _by_arm(bucket, edges)
         slow = {arm: np.maximum(timed[arm] - in_time[arm], 0.0) for arm in ARMS}
-        draws = (float(answered["production"].sum()), float(answered["canary"].sum()))
-        return Traffic(
-            span, {"errors": _blocks(answered, errors), "slow": _blocks(timed, slow)}, draws, trouble, restarts
-        )
+        return Traffic(span, {"errors": _blocks(answered, errors), "slow": _blocks(timed, slow)}, trouble, restarts)
+
+    def draws(self, since: float, until: float, policy: Policy) -> tuple[float, float]:
+        """Return what the services have counted as drawn to them; where they count nothing, nothing was drawn."""
+        found = _by_arm(self._series(_DRAWS, until, until - since + policy.gap_seconds), np.array([since, until]))
+        return float(found["production"].sum()), float(found["canary"].sum())
 
     def _series(self, selector: str, until: float, reach: float) -> list[Series]:
         answer = self._ask({"query": f"{selector}[{int(reach) + 1}s]", "time": f"{until:.3f}"})

@@ -46,14 +46,12 @@ class Traffic:
     Attributes:
         span: The time that was counted.
         blocks: Guard to its counts.
-        draws: Requests to production and to the canary.
         trouble: Why it cannot be trusted now, or "".
         restarts: How many gaps there were; the span begins after the last one.
     """
 
     span: Span
     blocks: dict[str, Blocks] = field(default_factory=dict)
-    draws: tuple[float, float] = (0.0, 0.0)
     trouble: str = ""
     restarts: int = 0
 
@@ -63,6 +61,16 @@ class TrafficSource(Protocol):
 
     def read(self, since: float, until: float, policy: Policy) -> Traffic:
         """Return what was answered between two moments, in seconds since 1970.
+
+        Raises:
+            WatchError: It cannot be asked.
+        """
+        ...
+
+    def draws(self, since: float, until: float, policy: Policy) -> tuple[float, float]:
+        """Return how many requests were drawn to production and to the canary between two moments.
+
+        Who comes back with the gateway's cookie is not drawn again, and not counted.
 
         Raises:
             WatchError: It cannot be asked.
@@ -95,15 +103,23 @@ class Sources:
     feedback: FeedbackSource | None = None
 
     def watch(self, position: Position, policy: Policy, now: float) -> Watched:
-        """Return what was seen of a step until now; whatever is missing is trouble, and never a pass."""
+        """Return what was seen of a step until now; whatever is missing is trouble, and never a pass.
+
+        What is bad counts from the first listener on. Only how requests are split is not looked at before the commit
+        can have reached the route, and nothing passes before that.
+        """
         if self.traffic is None:
             return Watched({}, trouble="Nothing tells how the canary fares; name Prometheus with SEGUE_PROMETHEUS.")
-        since = position.begun + policy.settle_seconds
+        since = position.begun + policy.look_seconds  # what was asked before the commit is scraped as late as this
+        settled = max(since, position.begun + policy.settle_seconds)
+        early = f"The commit has {policy.settle_seconds:g} s to reach the route." if now < settled else ""
         if now < since + policy.look_seconds:
-            return Watched({}, trouble=f"The commit has {policy.settle_seconds:g} s to reach the route.")
+            return Watched({}, trouble=early or "Nothing was seen of the canary yet.")
         try:
             traffic = self.traffic.read(since, now, policy)
-            seen = Watched(traffic.blocks, traffic.draws, traffic.trouble, traffic.restarts)
+            split = max(settled, traffic.span.start), traffic.span.end
+            draws = self.traffic.draws(*split, policy) if split[0] < split[1] else (0.0, 0.0)
+            seen = Watched(traffic.blocks, draws, traffic.trouble or early, traffic.restarts)
             wanted = [name for name in policy.guards if name not in TRAFFIC]
             return self._with_feedback(seen, wanted, position, policy, traffic.span) if wanted else seen
         except WatchError as error:

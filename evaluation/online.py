@@ -211,14 +211,15 @@ def _won(evidence: object, alpha: float) -> bool:
 def _mismatch(watched: Watched, weight: int, alpha: float, levels: Levels) -> str:
     """Return that the requests were not drawn by the weight, if that is proven."""
     production, canary = watched.draws
-    if weight >= ALL or not production + canary:
+    if weight >= ALL:
         return ""
-    draws = [production / levels.clustering, canary / levels.clustering]
-    if not _won(evidence_of_mismatch(draws, [1 - weight / ALL, weight / ALL]), alpha / levels.steps):
+    if not production + canary:
+        return "No listener was drawn to either side yet, so nothing says that they are split as they should be."
+    if not _won(evidence_of_mismatch([production, canary], [1 - weight / ALL, weight / ALL]), alpha / levels.steps):
         return ""
     share = canary / (production + canary)
     return (
-        f"The canary had {share:.2%} of {round(production + canary)} requests where {weight} % were meant, so the two "
+        f"The canary had {share:.2%} of {round(production + canary)} draws where {weight} % were meant, so the two "
         "sides cannot be compared; see whether the route has taken the weight and whether both answer."
     )
 

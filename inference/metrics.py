@@ -43,6 +43,11 @@ class Metrics:
         self._requests = Counter(
             "segue_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
         )
+        self.draws = Counter(
+            "segue_draws",
+            "Requests without the gateway's cookie: which model they met was drawn for them.",
+            registry=self.registry,
+        )
         self.in_flight = Gauge("segue_requests_in_flight", "Requests being answered.", registry=self.registry)
         self._tracks = Counter(
             "segue_tracks", "Requested tracks, by how the catalogue knew them.", ["how"], registry=self.registry

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inference.logs import request_id
@@ -18,6 +19,9 @@ _LOG = logging.getLogger("segue.request")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # An id that a proxy hands in is kept, if nothing in it can forge a log line or fill a disk.
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_INTERNAL = ("/health", "/ready", "/metrics")
+STICKY = "segue-model"
+"""The cookie of the gateway (k8s/traffic/models.yaml) that keeps a listener with the model that was drawn."""
 _SECURITY = {
     # Everything of the page is our own: no inline code, no other host, no frame around it.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -77,7 +81,9 @@ class Observing:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = getattr(scope.get("route"), "path", None) or ("/page" if status < 400 else "unmatched")
         self._metrics.observe_request(method, route, status, seconds)
-        level = logging.DEBUG if route in ("/health", "/ready", "/metrics") else logging.INFO
+        if route not in _INTERNAL and STICKY not in cookie_parser(Headers(scope=scope).get("cookie", "")):
+            self._metrics.draws.inc()
+        level = logging.DEBUG if route in _INTERNAL else logging.INFO
         milliseconds = round(seconds * 1000, 2)
         _LOG.log(
             level, "request", extra={"method": method, "route": route, "status": status, "milliseconds": milliseconds}

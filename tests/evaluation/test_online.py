@@ -52,7 +52,10 @@ def test_with_fewer_listeners_the_same_harm_to_all_is_allowed() -> None:
         (Watched({}), "Nothing is known of errors"),
         (watched(counted(100, 0, (0.0, 0.0))), "Nothing is known of errors"),
         (watched(counted(100, 100, (0.0, 0.0)), trouble="No scrape for 90 s."), "No scrape for 90 s"),
-        (replace(watched(counted(100, 100, (0.0, 0.0))), draws=(6000.0, 2000.0)), "The canary had 25.00% of 8000"),
+        (
+            replace(watched(counted(100, 100, (0.0, 0.0))), draws=(6000.0, 2000.0)),
+            "The canary had 25.00% of 8000 draws",
+        ),
         (watched(counted(2, 2, (0.0, 0.0), 15)), "Not proven yet"),
     ],
     ids=["nothing", "no canary", "gap", "mismatch", "few"],

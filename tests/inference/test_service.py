@@ -118,11 +118,27 @@ def test_metrics_count_requests_and_matches(client: httpx.Client, ranker: Ranker
     added = {key: after[key] - before.get(key, 0) for key in after}
     assert added["segue_requests_total", ("POST", "/predict", "200")] == 1
     assert added["segue_request_seconds_count", ("POST", "/predict")] == 1
+    assert added["segue_draws_total", ()] == 1
     assert {how: added["segue_tracks_total", (how,)] for how in ("uri", "name", "text", "none")} == dict.fromkeys(
         ("uri", "name", "text", "none"), 1
     )
     assert after["segue_ready", ()] == 1
     assert any(name == "segue_model_info" and ranker.bundle.digest in labels for name, labels in after)
+
+
+def test_who_comes_back_is_not_drawn_again(client: httpx.Client) -> None:
+    """The gateway's cookie keeps a listener with a model; other cookies say nothing, and probes are nobody's."""
+
+    def draws() -> float:
+        return samples(client.get("/metrics").text)["segue_draws_total", ()]
+
+    before = draws()
+    for cookie in ("segue-model=8a3f", "theme=dark; segue-model=8a3f"):
+        client.post("/predict", json={"name": "rock"}, headers={"Cookie": cookie})
+    client.get("/health")
+    assert draws() == before
+    client.post("/predict", json={"name": "rock"}, headers={"Cookie": "theme=segue-model=1"})
+    assert draws() == before + 1
 
 
 def test_a_client_cannot_grow_the_metrics(client: httpx.Client) -> None:
