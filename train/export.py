@@ -31,7 +31,7 @@ from train.llara_model import Ranker
 from train.low_rank import merge_low_rank
 from train.quantise import quantise
 from train.ranker_training import Training, judge
-from train.settings import typed
+from train.settings import CONFIG, typed
 from train.tracking import code_commit, log_folder, stage_run
 
 _PER_CALL = 32
@@ -58,9 +58,7 @@ def run(config: Config) -> None:
     """
     seeded(0, config.threads)
     dataset = Dataset.open(Path(config.dataset))
-    settings = typed(
-        RankerConfig, json.loads((Path(config.llara) / "config.json").read_text()), "python -m train llara"
-    )
+    settings = typed(RankerConfig, json.loads((Path(config.llara) / CONFIG).read_text()), "python -m train llara")
     loaded = load_encoder(settings.encoder)
     model = load_ranker(Path(config.llara), settings, dataset, loaded)
     training = training_of(settings, dataset, loaded, model, config.playlists)

@@ -26,6 +26,7 @@ from train.inputs import catalogue_of, load_rows, playlists_of
 from train.llara_model import Llara, Ranker
 from train.projector import load_projector
 from train.ranker_training import Phase, PhaseSettings, Training, calibrate, judge, parameters_of, train_phase
+from train.settings import CONFIG
 from train.skeleton import BUCKETS, CatalogueTensors, PlaylistVector, Start, TrackVectors
 from train.team import ALONE, Team
 from train.tracking import log_plot, stage_run
@@ -102,7 +103,7 @@ def run(config: Config, team: Team = ALONE) -> None:
 def _write(config: Config, model: Ranker, history: list[dict[str, float | str]]) -> None:
     with whole_directory(Path(config.output)) as folder:
         save_file({name: t.contiguous() for name, t in own_state(model).items()}, folder / "ranker.safetensors")
-        write_whole(folder / "config.json", canonical_json(asdict(config)))
+        write_whole(folder / CONFIG, canonical_json(asdict(config)))
         write_whole(folder / "metrics.json", json.dumps(history, indent=1).encode())
 
 

@@ -9,6 +9,7 @@ import os
 import secrets
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import Any
 
 from segue.errors import InputError, SegueError
 
+_LOG = logging.getLogger(__name__)
 LOCAL = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # elsewhere Ray takes 127.0.0.1 by itself; on Linux this asks for it
     "RAY_AUTH_MODE": "token",
@@ -37,6 +39,10 @@ ALWAYS = {
 }
 """Environment of every session; `segue.privacy` has switched Ray's usage reports off."""
 _HANDED_ON = ("MLFLOW_TRACKING_URI", "HF_HUB_OFFLINE", "HF_HOME")
+_PATIENCE = 600
+"""Seconds that a cluster may be away, a head that is made anew, say, before a command gives up."""
+_PAUSE = 5.0
+"""Seconds between two attempts."""
 _STORE = 256 << 20
 """Bytes of shared memory for objects that workers hand to each other; ours hand on files and gradients instead."""
 
@@ -125,17 +131,7 @@ def _local(cpus: int) -> Iterator[Session]:
 @contextmanager
 def _cluster(address: str) -> Iterator[Session]:
     ray: Any = import_module("ray")
-    try:
-        ray.init(
-            address=address,
-            logging_level=logging.ERROR,
-            logging_config=ray.LoggingConfig(log_level="ERROR"),
-        )
-    except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
-        raise InputError(
-            f"The Ray cluster at {address} (RAY_ADDRESS) cannot be used: {str(error).strip().splitlines()[0]} "
-            "Check the address, the token in RAY_AUTH_TOKEN, and that both sides have the same Python and Ray."
-        ) from error
+    _connect(ray, address)
     try:
         # On the head, which outlives workers.
         head = {"node:__internal_head__": 0.001}
@@ -149,6 +145,31 @@ def _cluster(address: str) -> Iterator[Session]:
         ) from error
     finally:
         ray.shutdown()
+
+
+def _connect(ray: Any, address: str) -> None:
+    """Begin a session on a cluster, asking again for a while where nobody answers.
+
+    Raises:
+        InputError: Nobody has answered for `_PATIENCE` seconds, or the answer is a refusal.
+    """
+    quiet = ray.LoggingConfig(log_level="ERROR")
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            ray.init(address=address, logging_level=logging.ERROR, logging_config=quiet)
+        except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
+            reason = (str(error).strip() or repr(error)).splitlines()[0]
+            if isinstance(error, ConnectionError) and time.monotonic() < until:
+                _LOG.warning("The Ray cluster at %s does not answer (%s); asking again.", address, reason)
+                ray.shutdown()  # what the failed attempt has left
+                time.sleep(_PAUSE)
+                continue
+            raise InputError(
+                f"The Ray cluster at {address} (RAY_ADDRESS) cannot be used: {reason} "
+                "Check the address, the token in RAY_AUTH_TOKEN, and that both sides have the same Python and Ray."
+            ) from error
+        return
 
 
 def _handed_on() -> dict[str, str]:

@@ -8,6 +8,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segue.errors import InputError
 
+CONFIG = "config.json"
+"""Where a stage keeps its settings with its output; they name the folders of its inputs for the stages after it."""
 Settings = TypeVar("Settings")
 
 

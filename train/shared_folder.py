@@ -5,6 +5,7 @@ volume, a network file system), what a stage reads is copied there, the stage tr
 back. The place is named for what is trained, so a step that is started again finds its checkpoint.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from segue.files import canonical_json, sha256_bytes, sha256_file, whole_directory
+from segue.files import canonical_json, sha256_bytes, sha256_file, whole_directory, write_whole
+from train.settings import CONFIG
 
 
 @contextmanager
@@ -37,7 +39,16 @@ def shared(config: Any) -> Iterator[Any]:
     yield there
     with whole_directory(Path(config.output)) as folder:
         shutil.copytree(place / "output", folder, dirs_exist_ok=True)
+        _name_own_folders(folder / CONFIG, config)
     shutil.rmtree(place, ignore_errors=True)
+
+
+def _name_own_folders(file: Path, config: Any) -> None:
+    """Put the step's folders in place of the shared ones into the settings that a stage has kept with its output."""
+    if file.exists():
+        told, own = json.loads(file.read_text()), asdict(config)
+        folders = {name: own[name] for name in (*_inputs(config), "output") if name in told}
+        write_whole(file, canonical_json(told | folders))
 
 
 def _inputs(config: Any) -> dict[str, Path]:

@@ -1,6 +1,7 @@
 """What a stage reads is brought to where all workers see it, and what it writes is brought back."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,17 @@ def test_files_go_there_and_come_back(settings: Settings, tmp_path: Path, monkey
         train(there)
     assert Path(settings.output, "model").read_text() == "playlists"
     assert list((tmp_path / "shared").iterdir()) == []
+
+
+def test_settings_that_are_kept_name_the_steps_own_folders(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later stage reads there which folders an earlier one has read."""
+    monkeypatch.setenv("SEGUE_SHARED", str(tmp_path / "shared"))
+    with shared(settings) as there:
+        Path(there.output).mkdir()
+        Path(there.output, "config.json").write_text(json.dumps(asdict(there)))
+    assert json.loads(Path(settings.output, "config.json").read_text()) == asdict(settings)
 
 
 def test_a_step_that_was_cut_off_finds_its_place(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import numpy as np
@@ -222,6 +223,26 @@ def test_without_ray_one_sentence_says_what_to_install(
     assert "requirements/ray.txt" in error
     assert learn("lightgcn", "alone", "epochs=1", *LIGHTGCN, "--workers", "1") == 0
     shutil.rmtree("alone")
+
+
+def test_a_cluster_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head that is made anew comes back within a minute or two; after a while, nobody waits any longer."""
+    asked: list[str] = []
+
+    def init(address: str, **_: object) -> None:
+        asked.append(address)
+        if len(asked) < 3:
+            raise ConnectionError("Nobody is there.")
+
+    ray = SimpleNamespace(init=init, shutdown=lambda: None, LoggingConfig=lambda **_: None)
+    monkeypatch.setattr(ray_session, "_PAUSE", 0.0)
+    ray_session._connect(ray, "ray://head:10001")
+    assert asked == ["ray://head:10001"] * 3
+    asked.clear()
+    monkeypatch.setattr(ray_session, "_PATIENCE", -1)
+    with pytest.raises(InputError, match=r"The Ray cluster at ray://head:10001 .* cannot be used: Nobody is there"):
+        ray_session._connect(ray, "ray://head:10001")
+    assert len(asked) == 1
 
 
 def test_a_number_of_workers_is_a_number(capsys: pytest.CaptureFixture[str]) -> None:

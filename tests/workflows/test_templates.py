@@ -56,7 +56,7 @@ def test_workers_train_on_the_ray_cluster(name: str) -> None:
     variables = {one["name"]: one for one in template["container"]["env"]}
     shared = {"name": "checkpoints", "mountPath": variables["SEGUE_SHARED"]["value"]}
     assert shared in template["container"]["volumeMounts"]
-    (ray,) = yaml.safe_load_all((WORKFLOWS.parent / "k8s/platform/ray/cluster/cluster.yaml").read_text())
+    ray = next(yaml.safe_load_all((WORKFLOWS.parent / "k8s/platform/ray/cluster/cluster.yaml").read_text()))
     assert variables["RAY_ADDRESS"]["value"].startswith(f"ray://{ray['metadata']['name']}-head-svc.workflows.svc:")
     for group in (ray["spec"]["headGroupSpec"], *ray["spec"]["workerGroupSpecs"]):
         (container,) = group["template"]["spec"]["containers"]
