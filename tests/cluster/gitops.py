@@ -44,6 +44,10 @@ class Repository:
         """Return a line for every commit that changed `path`, the newest first."""
         return self._git("log", f"--format={form}", "--", path).splitlines()
 
+    def show(self, commit: str, path: str) -> str:
+        """Return a file as it was at a commit."""
+        return self._git("show", f"{commit}:{path}")
+
     def _remote(self, *arguments: str) -> str:
         user, password = self._machines.secret("git", "git-push", "user", "password")
         token = base64.b64encode(f"{user}:{password}".encode()).decode()

@@ -1,0 +1,130 @@
+"""Promotions as whoever asks for one sees them: bundles are published, commits are made, listeners are counted."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from segue.bundle import REPORT, Bundle
+from tests.cluster.gitops import Repository
+from tests.cluster.machines import ROOT, Machines
+from tests.cluster.port_forward import forward
+
+GATEWAY = "http://10.250.0.12:30000"
+_TRACKING = 5001
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit of a pin.
+
+    Attributes:
+        at: When, in seconds since 1970.
+        subject: Its first line, without the digest.
+        pin: What stands in the environment since.
+    """
+
+    at: float
+    subject: str
+    pin: dict[str, Any]
+
+
+class Registry:
+    """The project's own command line, beside the cluster's store and registry."""
+
+    def __init__(self, machines: Machines, folder: Path) -> None:
+        self._machines, self._folder = machines, folder
+
+    def fetch(self, version: int) -> tuple[Bundle, dict[str, Any]]:
+        """Return a version's bundle and how it was judged."""
+        folder = self._folder / f"version-{version}"
+        self._call("fetch", "--version", str(version), "--output", str(folder))
+        bundle = Bundle.open(folder)
+        place = f"store/bundles/{bundle.digest.replace(':', '/')}"
+        return bundle, json.loads(self._machines.get_object(f"{place}/{REPORT}"))
+
+    def publish(self, bundle: Bundle, report: dict[str, Any]) -> int:
+        """Publish a bundle with a report and return its version."""
+        file = bundle.path.with_suffix(".json")
+        file.write_text(json.dumps({**report, "bundle": bundle.digest}))
+        said = self._call("publish", "--bundle", str(bundle.path), "--report", str(file))
+        return int(said.split()[1])  # version N
+
+    def _call(self, *arguments: str) -> str:
+        address = self._machines.kubectl("get", "service", "s3", "-n", "objects", "-o", "jsonpath={.spec.clusterIP}")
+        access, secret = self._machines.secret("objects", "segue-store-writer", "access-key", "secret-key")
+        environment = {
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": access,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "SEGUE_STORE": "s3://segue/store",
+            "SEGUE_S3_ENDPOINT": f"http://{address}:9000",
+            "SEGUE_WORKSPACE": str(self._folder / "workspace"),
+            "MLFLOW_TRACKING_URI": f"http://localhost:{_TRACKING}",
+            "no_proxy": "*",
+        }
+        command = [*self._machines.in_network_of("node1"), sys.executable, "-m", "delivery", *arguments]
+        with forward(self._machines, "mlflow", "service/mlflow", _TRACKING, 5000):
+            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+
+def commits(repository: Repository, environment: str, since: float = 0.0) -> list[Commit]:
+    """Return the commits that changed an environment's pin from a moment on, the first one first."""
+    repository.pull()
+    path = f"k8s/environments/{environment}/bundle.yaml"
+    lines = [line.split(" ", 2) for line in reversed(repository.log("%H %ct %s", path))]
+    return [
+        Commit(float(at), subject, yaml.safe_load(repository.show(digest, path)))
+        for digest, at, subject in lines
+        if float(at) >= since
+    ]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A line of the listeners' log."""
+
+    at: float
+    listener: int
+    path: str
+    status: int
+    digest: str
+    seconds: float
+    note: str
+
+
+class Listeners:
+    """A crowd that asks through the gateway while it is there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log, self.disliked = folder / "answers.jsonl", folder / "disliked"
+
+    @contextmanager
+    def there(self, machines: Machines, rate: float = 20.0) -> Iterator[None]:
+        """Let them come, and go at the end."""
+        command = [*machines.in_network_of("node1"), sys.executable, "-m", "tests.cluster.listeners"]
+        command += ["--address", GATEWAY, "--rate", str(rate), "--log", str(self.log), "--disliked", str(self.disliked)]
+        with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "no_proxy": "*"}) as process:
+            try:
+                time.sleep(5)
+                assert process.poll() is None, "The listeners did not come."
+                yield
+            finally:
+                process.terminate()
+
+    def answers(self, since: float = 0.0, until: float = float("inf")) -> list[Answer]:
+        """Return what they were answered to `POST /predict` between two moments."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        read = [Answer(**json.loads(line)) for line in lines if line.endswith("}")]
+        return [one for one in read if since <= one.at < until and one.path == "/predict"]

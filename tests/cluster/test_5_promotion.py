@@ -1,0 +1,188 @@
+"""Commits carry models to listeners and back, under a steady load through the gateway."""
+
+import json
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.figures import Figures
+from tests.cluster.gitops import Repository
+from tests.cluster.machines import Machines, wait
+from tests.cluster.promotions import Answer, Listeners, Registry, commits
+from tests.cluster.variants import variant
+from tests.cluster.workflows import Workflow, submit
+
+SHARES = [0, 1, 5, 25, 50]
+
+
+@pytest.fixture(scope="module")
+def registry(machines: Machines, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return Registry(machines, tmp_path_factory.mktemp("registry"))
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Listeners:
+    return Listeners(tmp_path_factory.mktemp("listeners"))
+
+
+@pytest.fixture(scope="module")
+def first(machines: Machines, repository: Repository) -> Workflow:
+    """The first model's promotion, from staging to production."""
+    repository.pull()
+    shutil.copy(Path(__file__).with_name("promotion.yaml"), repository.tree / "k8s/promotion.yaml")
+    repository.push("Promote in a hurry")
+    return submit(machines, "promote-model", model_version="1")
+
+
+def test_the_first_model_comes_to_production(
+    machines: Machines, repository: Repository, registry: Registry, first: Workflow, figures: Figures
+) -> None:
+    """There are no listeners yet to be careful with: staging, canary at 0 %, production."""
+    began = time.time()
+    assert first.end(600) == "Succeeded", first.log()
+    figures.keep("seconds of the first model from staging to production", time.time() - began)
+    bundle, _ = registry.fetch(1)
+    assert commits(repository, "production")[-1].pin["digest"] == bundle.digest
+    assert _answers_with(machines) == bundle.digest
+
+
+def _answers_with(machines: Machines) -> str:
+    said = ("--header", "Content-Type: application/json", "--data", '{"name": "road trip"}')
+    digest: str = json.loads(machines.curl(*said, "http://10.250.0.12:30000/predict"))["model"]["digest"]
+    return digest
+
+
+@pytest.fixture(scope="module")
+def load(machines: Machines, first: Workflow, crowd: Listeners) -> Iterator[Listeners]:
+    """Twenty requests a second."""
+    with crowd.there(machines):
+        yield crowd
+
+
+def _publish(registry: Registry, fault: str, name: str, folder: Path) -> tuple[int, str]:
+    """Publish a variant of the first model, and return its version and digest."""
+    bundle, report = registry.fetch(1)
+    made = variant(bundle, fault, folder / name)
+    return registry.publish(made, report), made.digest
+
+
+def test_a_better_model_goes_all_the_way(
+    machines: Machines,
+    repository: Repository,
+    registry: Registry,
+    load: Listeners,
+    figures: Figures,
+    tmp_path: Path,
+) -> None:
+    """Through shadow and every share; no request fails, and nobody meets two models within one share."""
+    version, digest = _publish(registry, "alike", "better", tmp_path)
+    began = time.time()
+    workflow = submit(machines, "promote-model", model_version=str(version))
+    assert workflow.end(1200) == "Succeeded", workflow.log()
+    made = [one for one in commits(repository, "canary", began) if one.pin["digest"] == digest]
+    assert [one.pin["weight"] for one in made] == [*SHARES, 0]
+    landed = commits(repository, "production", began)
+    assert [one.pin["digest"] for one in landed] == [digest]
+    figures.keep("seconds from publish to production", landed[0].at - began)
+    met = load.answers(began)
+    assert [one for one in met if one.status != 200] == []
+    assert _met_two(met, [one.at for one in made]) == 0
+
+
+@pytest.mark.parametrize("fault", ["errs", "slow", "skipped"])
+def test_a_bad_model_is_caught_at_the_canary(
+    machines: Machines,
+    repository: Repository,
+    registry: Registry,
+    load: Listeners,
+    figures: Figures,
+    tmp_path: Path,
+    fault: str,
+) -> None:
+    """It passes offline and before listeners; they tell, and it is off all traffic within two minutes."""
+    version, digest = _publish(registry, "alike" if fault == "skipped" else fault, fault, tmp_path)
+    if fault == "skipped":
+        load.disliked.write_text(f"{digest}\n")
+    stands = commits(repository, "production")[-1].pin["digest"]
+    began = time.time()
+    workflow = submit(machines, "promote-model", model_version=str(version))
+    workflow.end(900)
+    made = commits(repository, "canary", began)
+    shares = [one for one in made if one.pin["digest"] == digest and one.pin["weight"]]
+    assert shares, workflow.log()
+    assert made[-1].pin["weight"] == 0
+    assert made[-1].pin["digest"] == stands
+    assert commits(repository, "production")[-1].pin["digest"] == stands
+    time.sleep(20)
+    met = [one for one in load.answers(began) if one.digest == digest or one.status != 200]
+    figures.keep(f"seconds that listeners met a model that is {fault}", max(o.at for o in met) - shares[0].at)
+    assert max(one.at for one in met) - shares[0].at <= 120
+    share = len(met) / len(load.answers(shares[0].at, met[-1].at))
+    figures.keep(f"percent of requests that met a model that is {fault}", 100 * share)
+    assert share <= shares[-1].pin["weight"] / 100 + 0.05
+
+
+def test_a_rollback_outlasts_a_refresh(machines: Machines, repository: Repository) -> None:
+    """What is quarantined in Git is not brought back by any sync."""
+    production = commits(repository, "production")[-1].pin["digest"]
+    for name in ("segue", "segue-canary", "segue-production"):
+        machines.kubectl("annotate", "application", name, "-n", "argocd", "argocd.argoproj.io/refresh=hard")
+    time.sleep(30)
+    assert commits(repository, "canary")[-1].pin["weight"] == 0
+    assert {_answers_with(machines) for _ in range(20)} == {production}
+
+
+def test_production_outlives_what_breaks(
+    machines: Machines, repository: Repository, load: Listeners, figures: Figures
+) -> None:
+    """A killed pod, a weight set by hand, stores and Git and Argo CD and Prometheus away, a kubelet that restarts."""
+    began = time.time()
+    pod = machines.items("pods", "-n", "segue-production")[0]["metadata"]["name"]
+    machines.kubectl("delete", "pod", pod, "-n", "segue-production", "--wait=false")
+    time.sleep(15)
+    by_hand = '[{"op": "replace", "path": "/spec/weighted/services/1/weight", "value": 50}]'
+    machines.kubectl("patch", "traefikservice", "models", "-n", "segue-traffic", "--type=json", "-p", by_hand)
+    figures.keep("seconds until a weight set by hand is back", wait(lambda: _weights(machines)[1] == 0, 60))
+    away = {
+        "objects": "statefulset/minio",
+        "mlflow": "deployment/mlflow",
+        "monitoring": "statefulset/prometheus",
+        "argocd": "statefulset/argocd-application-controller",
+        "git": "deployment/git",
+    }
+    machines.kubectl("scale", away["argocd"], "-n", "argocd", "--replicas=0")  # first, or it brings the others back
+    for namespace, target in away.items():
+        machines.kubectl("scale", target, "-n", namespace, "--replicas=0")
+    time.sleep(30)
+    for namespace, target in away.items():
+        machines.kubectl("scale", target, "-n", namespace, "--replicas=1")
+    machines.enter("node2", "sv", "restart", "kubelet")
+    time.sleep(30)
+    failed = [one for one in load.answers(began) if one.status != 200]
+    figures.keep("requests that failed while things broke", len(failed))
+    assert failed == []
+
+
+def _weights(machines: Machines) -> list[int]:
+    form = "jsonpath={.spec.weighted.services[*].weight}"
+    return [
+        int(one)
+        for one in machines.kubectl("get", "traefikservice", "models", "-n", "segue-traffic", "-o", form).split()
+    ]
+
+
+def _met_two(answers: list[Answer], changes: list[float]) -> int:
+    """Return how many listeners met two models between two neighbouring changes, each some seconds to be heard of."""
+    found = 0
+    for begin, end in pairwise(changes):
+        met = defaultdict(set)
+        for one in answers:
+            if begin + 20 <= one.at < end and one.digest:
+                met[one.listener].add(one.digest)
+        found += sum(len(digests) > 1 for digests in met.values())
+    return found
