@@ -90,12 +90,14 @@ class Step:
         return f"{self.position.name}: {self.outcome}{made}: {self.reason}"
 
 
-def advance(promoter: Promoter, again: bool = False) -> Step:
+def advance(promoter: Promoter, again: bool = False, since: float | None = None) -> Step:
     """Take the next step of the promotion that is on its way, if there is one and the evidence allows it.
 
     Args:
         promoter: Who promotes.
         again: Try a candidate once more that went back undecided.
+        since: From when on somebody has tried to take a candidate out of staging, in seconds since 1970; from now on, if
+            nobody says. A bundle may stand there for days, and harms nobody, before that is asked for.
 
     Raises:
         SegueError: Git cannot be asked or refuses.
@@ -112,7 +114,10 @@ def advance(promoter: Promoter, again: bool = False) -> Step:
         return Step("waits", position, f"Held ({policy.hold}). {finding.reason}")
     if finding.word == "pass":
         return _go_on(promoter, position, policy, finding, again)
-    if promoter.now() >= position.begun + policy.deadline_seconds:
+    begun = position.begun
+    if position.stage == "staging":
+        begun = max(begun, promoter.now() if since is None else since)
+    if promoter.now() >= begun + policy.deadline_seconds:
         return _give_back(promoter, position, policy, finding)
     return Step("waits", position, finding.reason)
 
@@ -125,11 +130,11 @@ def follow(promoter: Promoter, say: Say, sleep: Callable[[float], None], again: 
     Raises:
         SegueError: Git stayed away, or something cannot be used as it is.
     """
-    policy, away_since, told = Policy(), 0.0, ""
+    policy, began, away_since, told = Policy(), promoter.now(), 0.0, ""
     while True:
         try:
             policy = read_policy(promoter.road, promoter.road.repository.head())
-            step = advance(promoter, again)
+            step = advance(promoter, again, began)
         except GitError as error:
             away_since = away_since or promoter.now()
             if promoter.now() >= away_since + policy.deadline_seconds:

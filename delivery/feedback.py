@@ -41,7 +41,8 @@ class FeedbackDatabase:
         answers, skipped, unliked = (np.zeros((2, span.blocks)) for _ in range(3))
         for environment, block, count, skips, likes in rows:
             arm = 0 if environment == "production" else 1
-            answers[arm, block], skipped[arm, block], unliked[arm, block] = count, skips, count - likes
+            place = arm, int(block)  # Postgres divides whole numbers by FLOOR, which gives numeric
+            answers[place], skipped[place], unliked[place] = int(count), int(skips), int(count) - int(likes)
         return {
             name: Blocks(answers[0], bad[0], answers[1], bad[1])
             for name, bad in zip(FEEDBACK, (skipped, unliked), strict=True)

@@ -63,9 +63,11 @@ class Prometheus:
         reach = until - since + policy.gap_seconds  # so far back that every counter shows what it had before
         up = self._series(_UP, until, reach)
         start, end, restarts, trouble = _covered(up, since, until, policy)
+        gone = _gone(up, since, until, policy)
         span = Span(start, policy.look_seconds, max(0, int((end - start) // policy.look_seconds)))
         if not span.blocks:
-            return Traffic(span, trouble=trouble or "There are no counts of the canary yet.", restarts=restarts)
+            trouble = trouble or "There are no counts of the canary yet."
+            return Traffic(span, trouble=trouble, restarts=restarts, gone=gone)
         edges = span.start + span.block * np.arange(span.blocks + 1.0)
         requests = self._series(_REQUESTS, until, reach)
         answered = _by_arm(requests, edges)
@@ -76,7 +78,8 @@ class Prometheus:
             trouble = f"The service has no bucket of {policy.budget_seconds:g} s; name another as budget_seconds."
         in_time = _by_arm(bucket, edges)
         slow = {arm: np.maximum(timed[arm] - in_time[arm], 0.0) for arm in ARMS}
-        return Traffic(span, {"errors": _blocks(answered, errors), "slow": _blocks(timed, slow)}, trouble, restarts)
+        blocks = {"errors": _blocks(answered, errors), "slow": _blocks(timed, slow)}
+        return Traffic(span, blocks, trouble, restarts, gone)
 
     def draws(self, since: float, until: float, policy: Policy) -> tuple[float, float]:
         """Return what the services have counted as drawn to them; where they count nothing, nothing was drawn."""
@@ -132,6 +135,21 @@ def _covered(up: list[Series], since: float, until: float, policy: Policy) -> tu
         if until - times[-1] > policy.gap_seconds:
             return start, end, restarts, f"Prometheus has scraped no pod of {arm} for {_ago(times[-1], until)}."
     return start, end, restarts, ""
+
+
+def _gone(up: list[Series], since: float, until: float, policy: Policy) -> str:
+    """Return that the canary has no pod that answers, while production has.
+
+    Such pods count no errors: it is the gateway that answers their listeners, with 503.
+    """
+    last = {
+        arm: max((float(t) for one in up if one.arm == arm for t in one.times[one.values == 1]), default=0.0)
+        for arm in ARMS
+    }
+    dark = until - max(last["canary"], since)
+    if dark <= policy.gap_seconds or until - last["production"] > policy.gap_seconds:
+        return ""
+    return f"No pod of the canary has answered Prometheus for {dark:.0f} s, and those of production have."
 
 
 def _ago(then: float, now: float) -> str:

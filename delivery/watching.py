@@ -48,12 +48,14 @@ class Traffic:
         blocks: Guard to its counts.
         trouble: Why it cannot be trusted now, or "".
         restarts: How many gaps there were; the span begins after the last one.
+        gone: Why listeners of the canary are surely not answered, or "".
     """
 
     span: Span
     blocks: dict[str, Blocks] = field(default_factory=dict)
     trouble: str = ""
     restarts: int = 0
+    gone: str = ""
 
 
 class TrafficSource(Protocol):
@@ -119,7 +121,7 @@ class Sources:
             traffic = self.traffic.read(since, now, policy)
             split = max(settled, traffic.span.start), traffic.span.end
             draws = self.traffic.draws(*split, policy) if split[0] < split[1] else (0.0, 0.0)
-            seen = Watched(traffic.blocks, draws, traffic.trouble or early, traffic.restarts)
+            seen = Watched(traffic.blocks, draws, traffic.trouble or early, traffic.restarts, traffic.gone)
             wanted = [name for name in policy.guards if name not in TRAFFIC]
             return self._with_feedback(seen, wanted, position, policy, traffic.span) if wanted else seen
         except WatchError as error:

@@ -78,12 +78,14 @@ class Watched:
         draws: Requests that were drawn to production and to the canary.
         trouble: Why this cannot be trusted now, in a sentence; "" where it can.
         restarts: How often the counting began anew within the step, after a gap.
+        gone: Why the canary's listeners are answered by nobody, in a sentence; "" where they are.
     """
 
     blocks: Mapping[str, Blocks]
     draws: tuple[float, float] = (0.0, 0.0)
     trouble: str = ""
     restarts: int = 0
+    gone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ def judge(watched: Watched, weight: int, guards: Sequence[Guard], levels: Levels
     wanted = [guard for guard in guards if weight < ALL or guard.limit is not None]
     alpha = levels.alpha * _FRESH * (1 - _FRESH) ** watched.restarts
     compared = tuple(_compare(watched, guard, weight, alpha, levels, len(wanted)) for guard in wanted)
+    if watched.gone:
+        return OnlineVerdict("fail", watched.gone, compared)
     failed = [one for one in compared if one.verdict == "fail"]
     if failed:
         worst = max(failed, key=lambda one: one.low)

@@ -28,9 +28,10 @@ class Repository:
                 shutil.copy(ROOT / name, self.tree / name)
 
     def push(self, message: str) -> None:
-        """Commit everything and push it, by the password that the cluster made."""
+        """Commit everything that has changed and push it, by the password that the cluster made."""
         self._git("add", "--all", "--force")
-        self._git("commit", "--quiet", "--message", message)
+        if self._git("status", "--porcelain"):
+            self._git("commit", "--quiet", "--message", message)
         self._remote("push", "--quiet", URL, "main")
 
     def pull(self) -> None:

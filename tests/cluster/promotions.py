@@ -70,6 +70,7 @@ class Registry:
             "SEGUE_S3_ENDPOINT": f"http://{address}:9000",
             "SEGUE_WORKSPACE": str(self._folder / "workspace"),
             "MLFLOW_TRACKING_URI": f"http://localhost:{_TRACKING}",
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             "no_proxy": "*",
         }
         command = [*self._machines.in_network_of("node1"), sys.executable, "-m", "delivery", *arguments]

@@ -98,14 +98,26 @@ def test_draws_are_those_between_two_moments(api: Api) -> None:
     assert Prometheus(api.url).draws(1150.0, END, POLICY) == (60.0, 30.0)
 
 
-def test_a_canary_that_is_not_scraped_now_is_trouble(api: Api) -> None:
-    """And so is one that never was."""
+def test_a_canary_whose_pods_are_gone_is_seen(api: Api) -> None:
+    """Theirs are errors that only the gateway answers; a gap of a few looks is none."""
     arms(api, skipped=lambda t: t > 1200)
-    assert "has scraped no pod of canary for 105 s" in Prometheus(api.url).read(BEGIN, END, POLICY).trouble
+    found = Prometheus(api.url).read(BEGIN, END, POLICY)
+    assert "has scraped no pod of canary for 105 s" in found.trouble
+    assert "No pod of the canary has answered Prometheus for 105 s" in found.gone
+    assert Prometheus(api.url).read(BEGIN, 1225.0, POLICY).gone == ""
     api.series = [one for one in api.series if one[1]["environment"] != "canary"]
     found = Prometheus(api.url).read(BEGIN, END, POLICY)
     assert "has scraped no pod of canary since" in found.trouble
+    assert "No pod of the canary has answered Prometheus for 300 s" in found.gone
     assert found.blocks == {}
+
+
+def test_where_nothing_is_scraped_nobody_is_gone(api: Api) -> None:
+    """It is Prometheus that saw nothing."""
+    arms(api)
+    found = Prometheus(api.url).read(BEGIN, END + 100, POLICY)
+    assert "has scraped no pod of production for 100 s" in found.trouble
+    assert found.gone == ""
 
 
 def test_a_budget_that_is_no_bucket_is_trouble(api: Api) -> None:

@@ -72,6 +72,13 @@ def test_a_proven_harm_fails_even_with_gaps() -> None:
     assert judge(seen, 50, [ERRORS], Levels()).word == "fail"
 
 
+def test_a_canary_that_answers_nobody_fails() -> None:
+    """However good its answers were before."""
+    seen = replace(watched(counted(5000, 5000, (0.0, 0.0))), gone="No pod of the canary has answered for 90 s.")
+    verdict = judge(seen, 50, [ERRORS], Levels())
+    assert (verdict.word, verdict.reason) == ("fail", "No pod of the canary has answered for 90 s.")
+
+
 def test_each_restart_asks_for_more() -> None:
     """The levels of all windows together are the level of one."""
     blocks = counted(100, 100, (0.0, 0.0), 6)
