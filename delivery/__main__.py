@@ -46,8 +46,11 @@ _SERVE = """example:
 _FETCH = """examples:
   segue fetch --environment production --output incumbent
   segue fetch --version 3 --output incumbent"""
+_SIGN = """examples:
+  SEGUE_SIGNING_KEY=new.pem segue sign --environment production
+  SEGUE_SIGNING_KEY=new.pem segue sign --version 3"""
 _SETTINGS = """Settings come from flags, else from the environment (SEGUE_WORKSPACE, SEGUE_STORE, SEGUE_S3_ENDPOINT,
-SEGUE_GITOPS, SEGUE_GITOPS_REMOTE, SEGUE_GIT_NAME, SEGUE_GIT_EMAIL, SEGUE_SERVICES, SEGUE_PROMETHEUS,
+SEGUE_SIGNING_KEY, SEGUE_GITOPS, SEGUE_GITOPS_REMOTE, SEGUE_GIT_NAME, SEGUE_GIT_EMAIL, SEGUE_SERVICES, SEGUE_PROMETHEUS,
 SEGUE_DATABASE_URL, SEGUE_ASKED_BY, MLFLOW_TRACKING_URI); see docs/delivery.md."""
 
 
@@ -74,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     adders = (
         _add_run, _add_serve, _add_stop, _add_publish, _add_promote, _add_advance, _add_approve, _add_rollback,
-        _add_fetch, _add_status, _add_audit,
+        _add_sign, _add_fetch, _add_status, _add_audit,
     )  # fmt: skip
     for add in adders:
         add(verbs)
@@ -176,6 +179,14 @@ def _add_rollback(verbs: "Verbs") -> None:
     rollback.add_argument("--by", metavar="WHO", help="who or what asks; kept in the commit")
 
 
+def _add_sign(verbs: "Verbs") -> None:
+    purpose = "sign a published bundle anew, once SEGUE_SIGNING_KEY is another key"
+    sign = _add(verbs, "sign", purpose, _SIGN, _sign)
+    which = sign.add_mutually_exclusive_group(required=True)
+    which.add_argument("--environment", choices=ENVIRONMENTS, help="what stands there")
+    which.add_argument("--version", type=int, help="by its number in the registry")
+
+
 def _add_fetch(verbs: "Verbs") -> None:
     purpose = "copy a bundle from the store to a folder, verified; nothing where nothing is pinned"
     fetch = _add(verbs, "fetch", purpose, _FETCH, _fetch)
@@ -273,10 +284,12 @@ def _publish(options: argparse.Namespace) -> int:
     from delivery.publication import publish
     from delivery.road import open_road
 
-    done = publish(open_road(_settings(options)), options.bundle, options.report)
+    settings = _settings(options)
+    done = publish(open_road(settings), options.bundle, options.report, settings.signing_key)
     entry, how = done.version.entry, "published" if done.new else "was published already"
     print(f"version {done.version.number}\n{entry.digest}")
     print(f"{how} with the verdict {entry.verdict}: {done.report.content.reason}")
+    print(f"signed by the key {done.signer}" if done.signer else "not signed: SEGUE_SIGNING_KEY is not set")
     return 0
 
 
@@ -334,6 +347,26 @@ def _tell(move: "Move", verb: str) -> None:
     print(f"{move.environment} {verb} version {move.pin.version} {move.pin.digest} (commit {move.commit[:10]})")
     for note in move.notes:
         print(note, file=sys.stderr)
+
+
+def _sign(options: argparse.Namespace) -> int:
+    from delivery.road import open_road
+    from delivery.signing import Signer, sign_again
+    from delivery.status import named
+
+    settings = _settings(options)
+    if settings.signing_key is None:
+        raise InputError("There is no key to sign with; name its file with SEGUE_SIGNING_KEY.")
+    road, signer = open_road(settings), Signer(settings.signing_key)
+    digest = named(road, options.environment, options.version)
+    if digest:
+        sign_again(road, digest, signer)
+    print(
+        f"{digest}\nsigned by the key {signer.fingerprint}"
+        if digest
+        else f"Nothing is pinned in {options.environment}."
+    )
+    return 0
 
 
 def _fetch(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from delivery.registry import Entry, Evidence, Version
 from delivery.report import Report
 from delivery.road import Road
+from delivery.signing import Signer
 from segue.bundle import Bundle
 from segue.errors import InputError
 
@@ -19,34 +20,42 @@ class Publication:
         version: The bundle's version in the registry.
         report: How it was judged.
         new: False where all of it stood there already.
+        signer: Fingerprint of the key that signed the bundle; "" where there was none to sign with.
     """
 
     version: Version
     report: Report
     new: bool
+    signer: str = ""
 
 
-def publish(road: Road, bundle_path: Path, report_path: Path) -> Publication:
-    """Put a judged bundle into the store and the registry, whatever the verdict.
+def publish(road: Road, bundle_path: Path, report_path: Path, signing_key: Path | None = None) -> Publication:
+    """Put a judged bundle into the store, signed where there is a key, and into the registry, whatever the verdict.
 
-    Every step can be done again, so after a crash the same call finishes what was begun.
+    Every step can be done again, so after a crash the same call finishes what was begun. The registry is told last, so
+    what it lists is signed.
 
     Raises:
         BundleError: The bundle does not verify.
-        InputError: The report is none, or judges another bundle.
+        InputError: The report is none, or judges another bundle; or the signing key is none.
     """
+    signer = Signer(signing_key) if signing_key else None
     bundle = Bundle.open(bundle_path)
     report = Report.parse(_read(report_path), str(report_path))
     _check_belong(bundle, report)
     road.store.put(bundle)
+    if signer is not None and not signer.signed(bundle, road.store.signature(bundle.digest)):
+        road.store.put_signature(bundle.digest, signer.sign(bundle))
+    by = signer.fingerprint if signer else ""
     stored = road.store.put_report(bundle.digest, report.data)
     known = road.registry.find(bundle.digest)
     if known is not None and known.entry.report == stored:
-        return Publication(known, report, new=False)
+        return Publication(known, report, new=False, signer=by)
     entry = Entry(
         bundle.digest, stored, report.content.verdict, report.content.dataset, road.store.address(bundle.digest)
     )
-    return Publication(road.registry.register(entry, _evidence(bundle, report, report_path)), report, new=True)
+    version = road.registry.register(entry, _evidence(bundle, report, report_path))
+    return Publication(version, report, new=True, signer=by)
 
 
 def _read(path: Path) -> bytes:

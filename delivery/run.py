@@ -81,7 +81,7 @@ def run(settings: Settings, inputs: Inputs, port: int | None, say: Say) -> Outco
         _prepare_tracking(settings, say)
         stages = Stages(home, inputs, {"MLFLOW_TRACKING_URI": settings.tracking}, say)
         stages.run("export", keep_open=[lock])
-        report, refusal = _carry(road, stages, home, lock, say)
+        report, refusal = _carry(road, stages, settings, lock, say)
         standings = tuple(standing(road, environment) for environment in ENVIRONMENTS)
         service, answer = _serve(settings, standings[-1], port, say)
         dataset = json.loads((home / "dataset" / "manifest.json").read_bytes())
@@ -119,17 +119,18 @@ def _prepare_tracking(settings: Settings, say: Say) -> None:
     MlflowRegistry(settings.tracking, settings.artifacts).prepare()
 
 
-def _carry(road: Road, stages: Stages, home: Path, lock: int, say: Say) -> tuple[Report, str]:
+def _carry(road: Road, stages: Stages, settings: Settings, lock: int, say: Say) -> tuple[Report, str]:
     """Judge, publish and promote the candidate; return its report and why it was not promoted, or ""."""
-    production = road.pin(road.repository.head(), PRODUCTION)
+    home, production = settings.home, road.pin(road.repository.head(), PRODUCTION)
     candidate = Bundle.open(home / "bundle").digest
     if candidate == production.digest:
         say(f"── gate: version {production.version} stands in production already, and keeps its verdict")
         return judgement(road, production), ""
     stages.run("gate", _against(road, production, home), alone=True, keep_open=[lock])
-    published = publish(road, home / "bundle", home / "report" / "report.json")
+    published = publish(road, home / "bundle", home / "report" / "report.json", settings.signing_key)
     verb = "published" if published.new else "was published already"
-    say(f"── version {published.version.number} {verb}: {candidate}")
+    signed = "signed" if published.signer else "not signed"
+    say(f"── version {published.version.number} {verb}, {signed}: {candidate}")
     if published.report.content.verdict != "pass":
         return published.report, published.report.content.reason
     return published.report, _promote_all(road, candidate, say)

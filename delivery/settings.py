@@ -20,6 +20,9 @@ class Settings(BaseSettings):
     workspace: Path = Field(Path("var"), description="Folder of everything that a run makes.")
     store: str = Field("", description="Object store: a folder, or s3://bucket/prefix (default: WORKSPACE/store).")
     s3_endpoint: str = Field("", description="Address of an S3 service that is not Amazon's own.")
+    signing_key: Path | None = Field(
+        None, description="PEM file of the private key that signs what is published; without it nothing is signed."
+    )
     gitops: Path | None = Field(None, description="Git repository of the pins (default: WORKSPACE/gitops).")
     gitops_remote: str = Field("", description="Remote of that repository to pull from and push to; none by default.")
     git_name: str = Field("", description="Author of the commits (default: Git's user.name, else Segue).")

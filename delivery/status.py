@@ -10,7 +10,7 @@ from delivery.pins import ENVIRONMENTS, QUARANTINE, Pin, pin_path
 from delivery.policy import POLICY
 from delivery.report import Report
 from delivery.road import Road
-from segue.bundle import REPORT, Bundle
+from segue.bundle import REPORT, SIGNATURE, Bundle
 from segue.errors import BundleError, InputError, PromotionError
 from segue.files import write_whole
 
@@ -100,7 +100,9 @@ def fetch(road: Road, pin: Pin, report: Report) -> Bundle:
         bundle = Bundle.open(place, pin.digest)
     except BundleError:
         bundle = road.store.fetch(pin.digest, place)
-    _put_beside(bundle.file(REPORT), report)
+    _put_beside(bundle.file(REPORT), report.data)
+    if (signature := road.store.signature(pin.digest)) is not None:
+        _put_beside(bundle.file(SIGNATURE), signature)
     return bundle
 
 
@@ -113,11 +115,19 @@ def fetch_to(road: Road, environment: str | None, version: int | None, target: P
         InputError: The registry has no such version.
         SegueError: The store does not hold the bundle, or holds another one.
     """
-    if environment is None:
-        digest = _registered(road, version or 0)
-    else:
-        digest = road.pin(road.repository.head(), environment).digest
+    digest = named(road, environment, version)
     return road.store.fetch(digest, target).digest if digest else ""
+
+
+def named(road: Road, environment: str | None, version: int | None) -> str:
+    """Return the digest of what stands in ``environment``, "" for nothing, or else of the registry's ``version``.
+
+    Raises:
+        InputError: The registry has no such version.
+    """
+    if environment is None:
+        return _registered(road, version or 0)
+    return road.pin(road.repository.head(), environment).digest
 
 
 def _registered(road: Road, number: int) -> str:
@@ -127,9 +137,9 @@ def _registered(road: Road, number: int) -> str:
     return found.entry.digest
 
 
-def _put_beside(path: Path, report: Report) -> None:
-    if not path.is_file() or path.read_bytes() != report.data:
-        write_whole(path, report.data)
+def _put_beside(path: Path, data: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != data:
+        write_whole(path, data)
 
 
 @dataclass(frozen=True, slots=True)

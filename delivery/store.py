@@ -2,6 +2,7 @@
 
 The manifest is put last, so that half an upload is never a bundle. ``report.json`` is the newest judgement; every
 judgement also stays under ``reports/<64 hex>.json`` by its own sha256, so that what a pin names can always be read.
+``model.sig`` is who vouches for the bundle; it is no part of the digest, so another key can sign the same bundle later.
 """
 
 import tempfile
@@ -9,8 +10,8 @@ from pathlib import Path
 
 from delivery.digests import hex_of
 from delivery.objects import Objects, StoreError
-from segue.bundle import MANIFEST, REPORT, Bundle, Manifest, manifest_digest
-from segue.errors import BundleError
+from segue.bundle import MANIFEST, REPORT, SIGNATURE, Bundle, Manifest, manifest_digest
+from segue.errors import AlteredBundleError, BundleError
 from segue.files import sha256_bytes, whole_directory
 
 
@@ -62,8 +63,16 @@ class BundleStore:
             raise StoreError(f"The store lacks the {REPORT} of the bundle {digest}; publish the bundle again.")
         return _verified(data, digest, report)
 
+    def put_signature(self, digest: str, signature: bytes) -> None:
+        """Keep a bundle's signature, in place of an earlier one: after a rotation a newer key vouches for it."""
+        self._objects.write(_key(digest, SIGNATURE), signature)
+
+    def signature(self, digest: str) -> bytes | None:
+        """Return a bundle's signature as it is, or None where it has none."""
+        return self._objects.read(_key(digest, SIGNATURE))
+
     def fetch(self, digest: str, target: Path) -> Bundle:
-        """Copy a bundle to the folder ``target``, whole and verified, or not at all.
+        """Copy a bundle to the folder ``target``, with its signature if any, whole and verified, or not at all.
 
         Raises:
             StoreError: The store does not hold it.
@@ -71,6 +80,8 @@ class BundleStore:
         """
         with whole_directory(target) as staging:
             self._copy(digest, staging)
+            if (signature := self.signature(digest)) is not None:
+                (staging / SIGNATURE).write_bytes(signature)
             Bundle.open(staging, digest)
         return Bundle.open(target, digest)
 
@@ -90,11 +101,11 @@ class BundleStore:
         if data is None:
             raise StoreError(f"The store {self._objects.address} does not hold the bundle {digest}; publish it.")
         if manifest_digest(data) != digest:
-            raise BundleError(f"The manifest of {digest} in the store was changed; publish the bundle again.")
+            raise AlteredBundleError(f"The manifest of {digest} in the store was changed; publish the bundle again.")
         for name in Manifest.from_bytes(data, f"of {digest}").files:
             # The manifest is only as trustworthy as who wrote it: a name must not leave the folder.
             if Path(name).name != name or not self._objects.fetch(_key(digest, name), folder / name):
-                raise BundleError(f"The bundle {digest} in the store lacks its file {name!r}; publish it again.")
+                raise AlteredBundleError(f"The bundle {digest} in the store lacks its file {name!r}; publish it again.")
         (folder / MANIFEST).write_bytes(data)
 
     def _intact(self, digest: str) -> bool:

@@ -3,9 +3,11 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from inference.continuation import Continuation, continue_playlist
@@ -71,7 +73,8 @@ def _add_fetch(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         help="fetch a pinned bundle from an S3 store, verified, for serve to read",
         description="Fetch a pinned bundle from an S3 store to a folder: whole and verified, or not at all. The access "
         "key comes from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, the region from "
-        "AWS_DEFAULT_REGION (us-east-1), the address of a service that is not Amazon's own from SEGUE_S3_ENDPOINT.",
+        "AWS_DEFAULT_REGION (us-east-1), the address of a service that is not Amazon's own from SEGUE_S3_ENDPOINT. "
+        "Where SEGUE_TRUSTED_KEYS names a folder of public keys, one of them must have signed the bundle.",
         epilog="example:\n  python -m inference fetch --store s3://segue/store --digest sha256:… --output var/bundle",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -80,6 +83,7 @@ def _add_fetch(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     add("--store", metavar="ADDRESS", default=given("SEGUE_STORE", ""), help="s3://bucket/prefix (SEGUE_STORE)")
     add("--digest", default=given("SEGUE_BUNDLE_DIGEST", ""), help="the bundle (SEGUE_BUNDLE_DIGEST)")
     add("--report", default=given("SEGUE_BUNDLE_REPORT", ""), help="how it was judged (SEGUE_BUNDLE_REPORT)")
+    add("--wait", action="store_true", help="try a refused bundle again, and tell why at SEGUE_HOST and PORT meanwhile")
     fetch.set_defaults(run=_fetch)
 
 
@@ -137,7 +141,16 @@ def _fetch(options: argparse.Namespace) -> None:
         given("AWS_DEFAULT_REGION") or "us-east-1",
     )
     store = Store(options.store, given("SEGUE_S3_ENDPOINT", ""), key)
-    bundle = fetch(store, options.digest, options.report, options.output)
+    trusted = Path(given("SEGUE_TRUSTED_KEYS", "")) if given("SEGUE_TRUSTED_KEYS") else None
+    attempt = partial(fetch, store, options.digest, options.report, options.output, trusted)
+    if options.wait:
+        from inference.waiting import fetch_in_the_end
+
+        # A container's first process gets no signal that it does not ask for.
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+        bundle = fetch_in_the_end(attempt, given("SEGUE_HOST") or "127.0.0.1", int(given("PORT") or 8000))
+    else:
+        bundle = attempt()
     print(f"{bundle.digest} stands verified in {options.output}")
 
 

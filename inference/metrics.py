@@ -20,6 +20,7 @@ from prometheus_client import (
 from inference.feedback import Event
 from inference.matching import Match
 from inference.model import Model
+from segue.errors import REFUSALS, BundleError
 
 # From a small catalogue's two milliseconds to what no listener waits for.
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -65,6 +66,9 @@ class Metrics:
             "segue_refusals", "Requests refused before any work was done.", ["reason"], registry=self.registry
         )
         self.swaps = Counter("segue_swaps", "Other bundles that were wanted.", ["outcome"], registry=self.registry)
+        self._refused = Gauge(
+            "segue_bundle_refused", "Whether the wanted bundle is refused, by why.", ["reason"], registry=self.registry
+        )
         self.working = Gauge("segue_work_taken", "Requests that are worked on or wait for it.", registry=self.registry)
         self.cpu_limit = Gauge("segue_cpu_limit_cores", "Cores that may be kept busy.", registry=self.registry)
         self.load_seconds = Gauge(
@@ -77,6 +81,7 @@ class Metrics:
             self.refusals.labels(reason)
         for outcome in ("done", "refused"):
             self.swaps.labels(outcome)
+        self.observe_refusal(None)
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -109,6 +114,11 @@ class Metrics:
                 "synthetic": str(model.ranker.bundle.manifest.synthetic).lower(),
             }
         )
+
+    def observe_refusal(self, error: BundleError | None) -> None:
+        """Say why the wanted bundle is refused; None once it is not."""
+        for reason in REFUSALS:
+            self._refused.labels(reason).set(int(error is not None and reason == error.reason))
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus's text format."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inference.ranker import Ranker
-from segue.bundle import REPORT, Bundle
+from segue.bundle import REPORT, SIGNATURE, Bundle
 from segue.files import sha256_bytes
 
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -44,20 +44,45 @@ class Model:
 
     @classmethod
     def load(
-        cls, path: Path, digest: str | None = None, version: str | None = None, threads: int | None = None
+        cls,
+        path: Path,
+        digest: str | None = None,
+        version: str | None = None,
+        threads: int | None = None,
+        trusted: Path | None = None,
     ) -> "Model":
         """Verify, load and warm the bundle at ``path``.
 
+        Args:
+            path: The bundle's folder.
+            digest: The digest that it must have; None takes any.
+            version: Its version in the registry, where known.
+            threads: CPU threads of one ranking.
+            trusted: Folder of the keys of which one must have signed it; None asks for no signature.
+
         Raises:
             BundleError: The bundle does not verify or cannot be run.
+            InputError: ``trusted`` does not say whom to trust.
         """
-        ranker = Ranker.open(path, digest, threads)
-        return cls(ranker, version, read_judgement(ranker.bundle))
+        bundle = Bundle.open(path, digest)
+        if trusted is not None:
+            _check_signed(bundle, trusted)
+        return cls(Ranker.load(bundle, threads), version, read_judgement(bundle))
 
     @property
     def digest(self) -> str:
         """The bundle's name."""
         return self.ranker.bundle.digest
+
+
+def _check_signed(bundle: Bundle, trusted: Path) -> None:
+    from inference.signature import check_signature, read_keys  # cryptography takes its time to load
+
+    try:
+        data = bundle.file(SIGNATURE).read_bytes()
+    except OSError:
+        data = None
+    check_signature(data, bundle.digest, bundle.manifest, read_keys(trusted))
 
 
 def read_judgement(bundle: Bundle) -> Judgement:

@@ -56,7 +56,11 @@ class Ranker:
         Raises:
             BundleError: The bundle does not verify, or verifies but cannot be run.
         """
-        bundle = Bundle.open(path, digest)
+        return cls.load(Bundle.open(path, digest), threads)
+
+    @classmethod
+    def load(cls, bundle: Bundle, threads: int | None = None) -> "Ranker":
+        """Load and warm a bundle that was verified; as `open` otherwise."""
         catalogue = Catalogue(bundle.file(CATALOGUE))
         encoding = _read_encoding(bundle, len(catalogue))
         tokenise, own = _load_tokenizer(bundle, TOKENIZER), _load_prompt_tokenizer(bundle, encoding)

@@ -16,7 +16,7 @@ from inference.model import Model
 from inference.rate_limit import RateLimit
 from inference.settings import Settings
 from inference.work import Work
-from segue.errors import SegueError
+from segue.errors import BundleError, SegueError
 
 _LOG = logging.getLogger("segue.service")
 _DATABASE_SECONDS = 1.0  # that the first answer may wait for the database
@@ -89,7 +89,10 @@ class Service:
             # Ids are signed with the database's key from the first answer on, unless it is away.
             await asyncio.wait({opened}, timeout=_DATABASE_SECONDS)
         except SegueError as error:
-            self.failure = error
+            if isinstance(error, BundleError) and self.settings.trusted_keys is not None:
+                self._complain(error)  # and stay, so that whoever watches can read why; `_follow` tries again
+            else:
+                self.failure = error
             return
         except Exception as error:
             _LOG.exception("loading failed")
@@ -112,28 +115,37 @@ class Service:
         try:
             wanted = await asyncio.to_thread(self._source)
             if self._served(wanted):
-                self._complaint = ""
+                self._content()
                 return
             if wanted == self._refused and time.monotonic() < self._again_at:
                 return
             self._refused, self._again_at = wanted, time.monotonic() + _REFUSED_SECONDS
             model = await self._load(wanted)
         except Exception as error:  # whatever it is, what is served goes on
-            self._complain(str(error) if isinstance(error, SegueError) else repr(error))
+            self._complain(error)
             return
-        before, self._refused, self._complaint = self._model, None, ""
+        before, self._refused = self._model, None
+        self._content()
         self._exchange(model)
         self.metrics.swaps.labels("done").inc()
         _LOG.info("swapped", extra={"digest": model.digest, "before": before.digest if before else ""})
         del before
         await asyncio.to_thread(_give_memory_back)
 
-    def _complain(self, reason: str) -> None:
+    def _complain(self, error: Exception) -> None:
         """Say and count why what is wanted is not served; once, and not again every second."""
+        reason = str(error) if isinstance(error, SegueError) else repr(error)
+        if isinstance(error, BundleError):
+            self.metrics.observe_refusal(error)
         if reason != self._complaint:
             self.metrics.swaps.labels("refused").inc()
             _LOG.error("the wanted bundle is not served", extra={"reason": reason})
         self._complaint = reason
+
+    def _content(self) -> None:
+        """Note that what is wanted is served."""
+        self._complaint = ""
+        self.metrics.observe_refusal(None)
 
     def stop(self) -> None:
         """Ask that no more requests be sent here; those that come are still answered."""
@@ -146,7 +158,7 @@ class Service:
         self.work.close()
 
     async def _follow(self) -> None:
-        while self._follows:
+        while self._follows or self._model is None:
             await asyncio.sleep(self.settings.follow_seconds)
             await self.follow_once()
 
@@ -159,7 +171,8 @@ class Service:
 
     async def _load(self, wanted: Wanted) -> Model:
         start = time.perf_counter()
-        model = await asyncio.to_thread(Model.load, wanted.bundle, wanted.digest, wanted.version, self.threads)
+        trusted = self.settings.trusted_keys
+        model = await asyncio.to_thread(Model.load, wanted.bundle, wanted.digest, wanted.version, self.threads, trusted)
         self.metrics.load_seconds.set(time.perf_counter() - start)
         return model
 

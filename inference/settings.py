@@ -23,6 +23,9 @@ class Settings(BaseSettings):
     bundle: Path | None = Field(None, description="Folder of the bundle to serve.")
     bundle_digest: Digest | None = Field(None, description="Digest that the bundle must have; another is refused.")
     bundle_version: str | None = Field(None, description="The bundle's version in the registry; shown, not checked.")
+    trusted_keys: Path | None = Field(
+        None, description="Folder of public keys, *.pem; one of them must have signed what is served."
+    )
     follow: Path | None = Field(None, description="File that names the bundle to serve, read anew all the time.")
     follow_seconds: float = Field(1, gt=0, le=3600, description="How often to look for another bundle.")
     environment: Name = Field("local", description="Name of the environment; shown.")

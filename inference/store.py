@@ -70,6 +70,21 @@ class Store:
         with self._open(name) as answer:
             return answer.read()
 
+    def find(self, name: str) -> bytes | None:
+        """Return the bytes of an object, or None where there is none.
+
+        Amazon says 403 and not 404 to who may read and not list; so that counts as none, too.
+
+        Raises:
+            StoreError: The store does not answer as it should.
+        """
+        try:
+            return self.read(name)
+        except StoreError as error:
+            if isinstance(error.__cause__, HTTPError) and error.__cause__.code in (403, 404):
+                return None
+            raise
+
     def fetch(self, name: str, target: Path) -> None:
         """Copy an object to a file, in pieces.
 

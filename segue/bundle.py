@@ -1,8 +1,9 @@
 """A bundle: one folder that holds a model and everything needed to serve it, named by the sha256 of its manifest.
 
 ``manifest.json`` lists the sha256 of every other file, so the digest of the manifest vouches for every byte.
-``report.json`` (how the bundle was judged) is the one file beside the manifest that is not listed: it is written after
-the bundle and names the bundle's digest, and an environment's pin names the report's own sha256.
+Two files beside the manifest are not listed, since they are written after it: ``report.json`` (how the bundle was
+judged) names the bundle's digest, and an environment's pin names the report's own sha256; ``model.sig`` signs them all
+but the report.
 """
 
 import json
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segue.errors import BundleError
+from segue.errors import AlteredBundleError, BundleError
 from segue.files import canonical_json, sha256_bytes, sha256_file, whole_directory
 
 SCHEMA_VERSION = 1
@@ -23,6 +24,9 @@ TOKENIZER = "tokenizer.json"
 PROMPT_TOKENIZER = "prompt_tokenizer.json"
 """Optional: of a language model that spells the prompt in its own way."""
 REPORT = "report.json"
+SIGNATURE = "model.sig"
+"""Optional: as OpenSSF's model-signing writes it, under the name that its tools expect."""
+_UNLISTED = frozenset({MANIFEST, REPORT, SIGNATURE})
 _REQUIRED = (MODEL, CATALOGUE, TOKENIZER)
 
 
@@ -31,7 +35,8 @@ class Manifest:
     """What a bundle says of itself.
 
     Attributes:
-        files: File name to ``{"sha256": hex, "bytes": n}``, for every file but the manifest and the report.
+        files: File name to ``{"sha256": hex, "bytes": n}``, for every file but the manifest, the report and the
+            signature.
         model: ``inputs`` and ``outputs`` (name, shape, dtype), ``encoding`` (`segue.query.Encoding`), ``tracks``.
         lineage: ``dataset`` (its digest), ``commit`` (of the code, "" when unknown), ``run`` (of the training) and
             ``seed``.
@@ -73,7 +78,7 @@ class Manifest:
             _check_types(value)
             return cls(value["files"], value["model"], value["lineage"], value["synthetic"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise BundleError(f"The manifest {where} is damaged ({error!r}); fetch the bundle again.") from error
+            raise AlteredBundleError(f"The manifest {where} is damaged ({error!r}); fetch the bundle again.") from error
 
 
 def _check_types(value: Mapping[str, Any]) -> None:
@@ -112,7 +117,9 @@ class Bundle:
             raise BundleError(f"No bundle can be read at {path} ({error}); name a folder with a {MANIFEST}.") from error
         actual = manifest_digest(data)
         if digest is not None and digest != actual:
-            raise BundleError(f"The bundle at {path} is {actual}, not {digest} as asked; fetch the bundle again.")
+            raise AlteredBundleError(
+                f"The bundle at {path} is {actual}, not {digest} as asked; fetch the bundle again."
+            )
         manifest = Manifest.from_bytes(data, str(manifest_path))
         try:
             _verify_files(path, manifest)
@@ -134,16 +141,18 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
     missing = [name for name in _REQUIRED if name not in manifest.files]
     if missing:
         raise BundleError(f"The manifest of the bundle at {path} does not list {missing[0]}; export it again.")
-    present = {file.name for file in path.iterdir()} - {MANIFEST, REPORT}
+    present = {file.name for file in path.iterdir()} - _UNLISTED
     unlisted = sorted(present - set(manifest.files))
     if unlisted:
-        raise BundleError(f"The bundle at {path} holds {unlisted[0]!r}, which its manifest does not list; remove it.")
+        raise AlteredBundleError(
+            f"The bundle at {path} holds {unlisted[0]!r}, which its manifest does not list; remove it."
+        )
     for name, entry in manifest.files.items():
         file = path / name
         if Path(name).name != name or file.is_symlink() or not file.is_file():
-            raise BundleError(f"The bundle at {path} lacks its file {name!r}; fetch the bundle again.")
+            raise AlteredBundleError(f"The bundle at {path} lacks its file {name!r}; fetch the bundle again.")
         if file.stat().st_size != entry["bytes"] or sha256_file(file) != entry["sha256"]:
-            raise BundleError(f"The file {name} of the bundle at {path} is damaged; fetch the bundle again.")
+            raise AlteredBundleError(f"The file {name} of the bundle at {path} is damaged; fetch the bundle again.")
 
 
 def write_bundle(

@@ -14,7 +14,35 @@ class DatasetError(SegueError):
 
 
 class BundleError(SegueError):
-    """A bundle is missing, damaged, unverifiable or of another schema, and is not loaded."""
+    """A bundle is not loaded: it is missing, of another schema or cannot be run, or one of the kinds below.
+
+    Attributes:
+        reason: Why, in a word that a metric can carry.
+    """
+
+    reason = "unusable"
+
+
+class AlteredBundleError(BundleError):
+    """Bytes of a bundle, of its report or of its signature are not those that were published."""
+
+    reason = "altered"
+
+
+class UnsignedBundleError(BundleError):
+    """A bundle has no signature, where one is asked for."""
+
+    reason = "unsigned"
+
+
+class UnknownSignerError(BundleError):
+    """A bundle was signed by a key that is not trusted here."""
+
+    reason = "unknown_signer"
+
+
+REFUSALS = tuple(kind.reason for kind in (UnsignedBundleError, AlteredBundleError, UnknownSignerError, BundleError))
+"""Every reason why a bundle is not loaded."""
 
 
 class PromotionError(SegueError):

@@ -13,7 +13,7 @@ from segue.bundle import Bundle
 from tests.delivery.reports import write_report
 
 ROOT = Path(__file__).parents[2]
-VERBS = ("run", "serve", "stop", "publish", "promote", "advance", "approve", "rollback", "status", "audit")
+VERBS = ("run", "serve", "stop", "publish", "promote", "advance", "approve", "rollback", "sign", "status", "audit")
 
 
 def segue(workspace: Path, verb: str, *arguments: str | Path) -> int:
