@@ -124,7 +124,7 @@ class Service:
         except Exception as error:  # whatever it is, what is served goes on
             self._complain(error)
             return
-        before, self._refused = self._model, None
+        before = self._model
         self._content()
         self._exchange(model)
         self.metrics.swaps.labels("done").inc()
@@ -144,7 +144,7 @@ class Service:
 
     def _content(self) -> None:
         """Note that what is wanted is served."""
-        self._complaint = ""
+        self._refused, self._complaint = None, ""
         self.metrics.observe_refusal(None)
 
     def stop(self) -> None:

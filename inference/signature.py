@@ -2,8 +2,8 @@
 
 That is a Sigstore bundle with a DSSE envelope (https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md)
 around an in-toto statement (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md) that names the
-sha256 of every file of the model. Only signatures by elliptic-curve keys are read; docs/decisions/0010 tells why the library
-itself does not stand here.
+sha256 of every file of the model. Only signatures by elliptic-curve keys are read; docs/decisions/0010 tells why the
+library itself does not stand here.
 """
 
 import hashlib

@@ -67,13 +67,21 @@ def test_every_secret_that_a_pod_reads_is_made() -> None:
         (namespace, secret["name"], key)
         for secret in defaults["secrets_wanted"] + defaults["secrets_git"]
         for namespace in secret["namespaces"]
-        for key in [*secret.get("fixed", {}), *secret.get("random", []), *secret.get("formats", {})]
+        for key in [*secret.get("fixed", {}), *secret.get("random", []), *secret.get("formats", {}), *_signing(secret)]
     }
+    mounted = {(namespace, name) for namespace, name, _ in made}
     for render in (ANSIBLE.parent / "tests/k8s/expected").glob("*.yaml"):
         for manifest in yaml.safe_load_all(render.read_text()):
             for reference in _references(manifest, "secretKeyRef"):
                 if not reference["name"].startswith("seaweedfs"):
                     assert (manifest["metadata"]["namespace"], reference["name"], reference["key"]) in made
+            for volume in _references(manifest, "secret"):
+                if not volume.get("optional") and not volume["secretName"].startswith("seaweedfs"):
+                    assert (manifest["metadata"]["namespace"], volume["secretName"]) in mounted
+
+
+def _signing(secret: dict[str, Any]) -> list[str]:
+    return [secret["signing_key"], "public-key"] if "signing_key" in secret else []
 
 
 def _references(node: Any, kind: str) -> Iterator[dict[str, str]]:

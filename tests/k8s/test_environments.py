@@ -108,7 +108,28 @@ def test_the_process_that_faces_the_network_has_no_key_of_the_store(rendered: di
     secrets = [one["secretKeyRef"] for one in named if "secretKeyRef" in one]
     assert secrets == [{"name": "segue-feedback", "key": "password", "optional": True}]
     assert "secret" not in str({**pod["containers"][0], "env": []}).lower()
-    assert pod["containers"][0]["volumeMounts"] == [{"mountPath": "/bundles", "name": "bundles", "readOnly": True}]
+    mounts = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+    assert set(mounts) == {"bundles", "trusted-keys"}
+    assert all(mount["readOnly"] for mount in mounts.values())
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_pods_load_only_what_a_trusted_key_signed(environment: str, rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """Both containers are told whom to trust, and without that Secret the pod does not start at all."""
+    pod = pod_of(rendered[f"k8s/environments/{environment}"])["spec"]
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "trusted-keys"]
+    assert volume["secret"] == {"secretName": "segue-trusted-keys", "defaultMode": 0o440}
+    for container in [*pod["initContainers"], *pod["containers"]]:
+        (mount,) = [one for one in container["volumeMounts"] if one["name"] == "trusted-keys"]
+        assert environment_of(pod, container["name"])["SEGUE_TRUSTED_KEYS"] == mount["mountPath"]
+
+
+def test_a_refusal_is_told_where_prometheus_asks(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """The container that fetches waits with a refused bundle, and answers at the port that is scraped."""
+    pod = pod_of(rendered["k8s/environments/production"])
+    assert pod["spec"]["initContainers"][0]["args"][-1] == "--wait"
+    ports = [port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]]
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(ports[0]) == "8000"
 
 
 def test_a_pod_ends_after_its_requests(rendered: dict[str, list[dict[str, Any]]]) -> None:

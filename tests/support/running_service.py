@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +61,13 @@ class Running:
 
 
 @contextmanager
-def running(bundle: Path, log: Path, **settings: str) -> Iterator[Running]:
-    """Yield a service over ``bundle`` that is ready; ``settings`` are environment variables."""
+def running(
+    bundle: Path,
+    log: Path,
+    until: Callable[[Running], bool] = lambda service: service.status("/ready") == 200,
+    **settings: str,
+) -> Iterator[Running]:
+    """Yield a service over ``bundle`` once it is as wished, ready; ``settings`` are environment variables."""
     given = {
         "PORT": "0",
         "SEGUE_BUNDLE": str(bundle),
@@ -77,7 +82,7 @@ def running(bundle: Path, log: Path, **settings: str) -> Iterator[Running]:
         process = subprocess.Popen(command, cwd=_ROOT, env=kept | given, stderr=stream, stdout=stream)
     try:
         service = Running(_address(process, log), process, log)
-        _wait(lambda: service.status("/ready") == 200, process, log)
+        _wait(lambda: until(service), process, log)
         yield service
     finally:
         if process.poll() is None:

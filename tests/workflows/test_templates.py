@@ -93,6 +93,20 @@ def test_nothing_is_staged_without_a_pass() -> None:
     assert {"verdict", "reason", "report", "version", "digest"} <= outputs
 
 
+def test_only_the_step_that_publishes_can_sign() -> None:
+    """The private key is mounted there alone, in no workflow's common volumes, and is not optional."""
+    for workflow in templates().values():
+        assert "segue-signing-key" not in str(workflow["spec"].get("volumes", []))
+    holders = {name: template for name, template in steps() if "segue-signing-key" in str(template)}
+    assert set(holders) == {"train-model/publish"}
+    publish = holders["train-model/publish"]
+    (volume,) = publish["volumes"]
+    assert "optional" not in volume["secret"]
+    (mount,) = publish["container"]["volumeMounts"]
+    key = next(one["value"] for one in publish["container"]["env"] if one["name"] == "SEGUE_SIGNING_KEY")
+    assert key == f"{mount['mountPath']}/{volume['secret']['items'][0]['path']}"
+
+
 @pytest.mark.parametrize("name,template", steps(), ids=[name for name, _ in steps()])
 def test_a_step_can_write_nowhere_else_and_gain_nothing(name: str, template: dict[str, Any]) -> None:
     """Read-only root, no capabilities but an image builder's, limits, no token, and no root but that builder."""

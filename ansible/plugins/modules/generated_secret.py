@@ -20,7 +20,10 @@ options:
   name: {description: Name of the Secret., type: str, required: true}
   namespaces: {description: Where it has to stand., type: list, elements: str, required: true}
   random: {description: Keys whose values are made at random., type: list, elements: str, default: []}
-  signing_key: {description: A key whose value is a new Ed25519 private key in PEM., type: str, default: ""}
+  signing_key:
+    description: A key whose value is a new private key in PEM, of the curve P-256; its public half is `public-key`.
+    type: str
+    default: ""
   fixed: {description: Keys and values that are no secret, such as a user's name., type: dict, default: {}}
   source: {description: "Another Secret, as NAMESPACE/NAME, whose values `formats` may name.", type: str, default: ""}
   formats: {description: "Keys and texts with {KEY} where a value of `source` goes.", type: dict, default: {}}
@@ -100,7 +103,9 @@ def _values(module: AnsibleModule, cluster: Cluster) -> dict[str, str]:
         known = {key: base64.b64decode(value).decode() for key, value in data.items()}
         values |= {key: text.format_map(known) for key, text in module.params["formats"].items()}
     if key := module.params["signing_key"]:
-        values[key] = module.run_command(["openssl", "genpkey", "-algorithm", "ed25519"], check_rc=True)[1]
+        curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        values[key] = module.run_command(["openssl", "genpkey", *curve], check_rc=True)[1]
+        values["public-key"] = module.run_command(["openssl", "pkey", "-pubout"], data=values[key], check_rc=True)[1]
     return values
 
 
