@@ -28,7 +28,7 @@ from segue.files import sha256_bytes
 from tests.delivery.conftest import Publish
 from tests.delivery.memory_registry import MemoryRegistry
 from tests.delivery.reports import write_report
-from tests.support.running_service import Running, running
+from tests.support.running_service import Running, running, running_until
 from tests.support.signing_keys import new_key, trust
 
 ROOT = Path(__file__).parents[2]
@@ -189,7 +189,7 @@ def test_a_pod_goes_on_once_the_store_is_mended(cluster: Cluster) -> None:
     assert "is not signed" in pod.refused()
     cluster.publish(cluster.key)
     assert pod.process.wait(_PATIENCE) == 0
-    assert Bundle.open(pod.target, cluster.bundle.digest)
+    assert Bundle.open(pod.target, cluster.bundle.digest).digest == cluster.bundle.digest
 
 
 def test_a_pod_that_trusts_nobody_starts_nothing(cluster: Cluster) -> None:
@@ -211,7 +211,7 @@ def _complained(service: Running) -> bool:
 def test_the_service_itself_stays_unready(bundles: list[Bundle], tmp_path: Path) -> None:
     """Where keys are trusted, a refused bundle does not end the service: who watches it can read why."""
     trusted = trust(tmp_path / "trusted", new_key(tmp_path / "key.pem"))
-    with running(bundles[0].path, tmp_path / "log", _complained, SEGUE_TRUSTED_KEYS=str(trusted)) as service:
+    with running_until(_complained, bundles[0].path, tmp_path / "log", SEGUE_TRUSTED_KEYS=str(trusted)) as service:
         assert (service.status("/ready"), service.status("/health")) == (503, 200)
         assert httpx.post(f"{service.url}/predict", json={"name": "rock"}).status_code == 503
         assert refusals(httpx.get(f"{service.url}/metrics").text) == {"unsigned"}

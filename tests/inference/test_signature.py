@@ -67,7 +67,7 @@ def _verifier(public: Path) -> verifying.Config:
 
 
 def forge(key: Path, data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
-    """Return a signature by ``key`` over a statement that was changed first: right in form, by whoever holds the key."""
+    """Return a signature by ``key`` over a statement that was changed first: only who holds the key can."""
     told = json.loads(data)
     statement = json.loads(base64.b64decode(told["dsseEnvelope"]["payload"]))
     change(statement)

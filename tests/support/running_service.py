@@ -61,13 +61,15 @@ class Running:
 
 
 @contextmanager
-def running(
-    bundle: Path,
-    log: Path,
-    until: Callable[[Running], bool] = lambda service: service.status("/ready") == 200,
-    **settings: str,
-) -> Iterator[Running]:
-    """Yield a service over ``bundle`` once it is as wished, ready; ``settings`` are environment variables."""
+def running(bundle: Path, log: Path, **settings: str) -> Iterator[Running]:
+    """Yield a service over ``bundle`` that is ready; ``settings`` are environment variables."""
+    with running_until(lambda service: service.status("/ready") == 200, bundle, log, **settings) as service:
+        yield service
+
+
+@contextmanager
+def running_until(until: Callable[[Running], bool], bundle: Path, log: Path, **settings: str) -> Iterator[Running]:
+    """Yield a service over ``bundle`` that has come as far as ``until`` asks, ready or not."""
     given = {
         "PORT": "0",
         "SEGUE_BUNDLE": str(bundle),
