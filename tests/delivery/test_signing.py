@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from delivery.signing import Signer
 from delivery.status import fetch_to
 from delivery.store import BundleStore
 from segue.bundle import MANIFEST, MODEL, SIGNATURE, Bundle
-from segue.errors import InputError
+from segue.errors import AlteredBundleError, InputError
 from segue.files import sha256_bytes
 from tests.delivery.conftest import Publish
 from tests.delivery.memory_registry import MemoryRegistry
@@ -283,6 +284,14 @@ def test_without_a_key_nothing_is_signed(
     assert road.store.signature(bundles[0].digest) is None
     fetch_to(road, None, 1, tmp_path / "out")
     assert not (tmp_path / "out" / SIGNATURE).exists()
+
+
+def test_what_was_changed_since_it_was_verified_is_not_signed(bundles: list[Bundle], tmp_path: Path) -> None:
+    """The library hashes the folder anew; what it found has to be the bundle that was asked for."""
+    bundle = Bundle.open(Path(shutil.copytree(bundles[0].path, tmp_path / "bundle")))
+    bundle.file(MODEL).write_bytes(b"another model")
+    with pytest.raises(AlteredBundleError, match="vouches for another bundle"):
+        Signer(new_key(tmp_path / "key.pem")).sign(bundle)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"])

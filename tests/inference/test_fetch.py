@@ -1,8 +1,11 @@
 """A pinned bundle comes from a real S3 server, signed as Amazon's library signs, whole or not at all."""
 
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
@@ -111,6 +114,39 @@ def test_a_store_that_is_away_is_said(bundle: Bundle, tmp_path: Path, monkeypatc
     assert _fetch(bundle, tmp_path / "pinned", "--store", "s3://segue/store") == 1
     with pytest.raises(StoreError, match=r"at http://127\.0\.0\.1:1 cannot be reached .* check SEGUE_S3_ENDPOINT"):
         Store("s3://segue/store", "http://127.0.0.1:1", Key("a", "b")).read("x")
+
+
+@pytest.mark.parametrize("status,found", [(200, b"x"), (404, None), (403, None)])
+def test_what_may_be_missing_is_missing(status: int, found: bytes | None) -> None:
+    """Amazon answers 403 to who may read and not list, which is all that a pod may."""
+    with _answering(status, b"x") as endpoint:
+        assert Store("s3://segue/store", endpoint, Key("a", "b")).find("model.sig") == found
+
+
+def test_a_store_that_fails_does_not_lack_anything() -> None:
+    """What cannot be known is not taken for an unsigned bundle."""
+    with _answering(500, b"") as endpoint, pytest.raises(StoreError, match="status 500"):
+        Store("s3://segue/store", endpoint, Key("a", "b")).find("model.sig")
+
+
+@contextmanager
+def _answering(status: int, body: bytes) -> Iterator[str]:
+    """Yield the address of a server that always answers so."""
+
+    class Always(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Always) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.mark.parametrize("address,endpoint", [("segue/store", ""), ("s3:///store", ""), ("s3://segue", "objects:9000")])
