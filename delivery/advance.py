@@ -96,8 +96,8 @@ def advance(promoter: Promoter, again: bool = False, since: float | None = None)
     Args:
         promoter: Who promotes.
         again: Try a candidate once more that went back undecided.
-        since: From when on somebody has tried to take a candidate out of staging, in seconds since 1970; from now on, if
-            nobody says. A bundle may stand there for days, and harms nobody, before that is asked for.
+        since: From when on somebody has tried to take it out of staging, in seconds since 1970; if nobody says, from
+            now on. A bundle may stand there for days, and harms nobody, before that is asked for.
 
     Raises:
         SegueError: Git cannot be asked or refuses.

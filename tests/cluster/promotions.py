@@ -61,8 +61,12 @@ class Registry:
     def _call(self, *arguments: str) -> str:
         address = self._machines.kubectl("get", "service", "s3", "-n", "objects", "-o", "jsonpath={.spec.clusterIP}")
         access, secret = self._machines.secret("objects", "segue-store-writer", "access-key", "secret-key")
+        key = self._folder / "key.pem"
+        key.touch(mode=0o600)
+        key.write_text(self._machines.secret("workflows", "segue-signing-key", "key.pem")[0])
         environment = {
             **os.environ,
+            "SEGUE_SIGNING_KEY": str(key),
             "AWS_ACCESS_KEY_ID": access,
             "AWS_SECRET_ACCESS_KEY": secret,
             "AWS_DEFAULT_REGION": "us-east-1",
