@@ -81,8 +81,9 @@ class Step:
 
     @property
     def exit_code(self) -> int:
-        """0 where it moved or has arrived, 3 where it waits for evidence, 1 where nothing is on its way any more."""
-        return 0 if self.arrived else {"moved": 0, "waits": 3}.get(self.outcome, 1)
+        """0: it moved or has arrived; 3: it waits for evidence; 4: it was taken back; 1: nothing is on its way."""
+        taken_back = dict.fromkeys(("rolled back", "went back"), 4)
+        return 0 if self.arrived else {"moved": 0, "waits": 3, "rest": 1, **taken_back}[self.outcome]
 
     def to_text(self) -> str:
         """Return it in one line."""

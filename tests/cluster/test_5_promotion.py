@@ -94,7 +94,10 @@ def test_a_better_model_goes_all_the_way(
     figures.keep("seconds from publish to production", landed[0].at - began)
     met = load.answers(began)
     assert [one for one in met if one.status != 200] == []
-    assert _met_two(met, [one.at for one in made]) == 0
+    figures.keep("requests during a promotion", len(met))
+    two = _met_two(met, [*(one.at for one in made[:-1]), landed[0].at])
+    figures.keep("listeners who met two models within one step of the canary", two)
+    assert two == 0
 
 
 @pytest.mark.parametrize("fault", ["errs", "slow", "skipped"])

@@ -61,4 +61,4 @@ def test_every_field_is_written_down_with_its_default() -> None:
 def test_the_example_of_the_page_is_a_policy() -> None:
     """As it is."""
     lines = PAGE.split("in a hurry\n")[1].split("\n\n")[0]
-    assert Policy.from_yaml(lines.encode()).look_seconds == 5
+    assert Policy.from_yaml(lines.encode()).look_seconds == 15
