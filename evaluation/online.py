@@ -179,7 +179,8 @@ def settled(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return whether a guard was passed, and whether it was failed, by each block's end; never both, (..., blocks).
 
-    A harm that is proven, and proven to be within the margin of all listeners, is one that was allowed.
+    A harm that is proven, and proven to be within the margin of all listeners, is one that was allowed. What looks
+    worse at the level of a pass does not go on: at a small share much harm is allowed, and more would meet it.
 
     Args:
         blocks: What was counted.
@@ -190,8 +191,9 @@ def settled(
     """
     margin = guard.margin_at(weight)
     within = evidence_below(blocks, guard.margin, guard.margin) >= -math.log(alpha)
-    failed = ~within & (evidence_above(blocks, 0.0) >= -math.log(surely))
-    passed = within | (~failed & (evidence_below(blocks, margin, margin) >= -math.log(alpha)))
+    worse = evidence_above(blocks, 0.0)
+    failed = ~within & (worse >= -math.log(surely))
+    passed = within | ((worse < -math.log(alpha)) & (evidence_below(blocks, margin, margin) >= -math.log(alpha)))
     return passed, failed
 
 

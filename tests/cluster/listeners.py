@@ -1,6 +1,6 @@
 """Listeners who ask through the gateway, at a rate that waits for no answer: `python -m tests.cluster.listeners`.
 
-Each keeps the gateway's cookie, asks three times within some seconds, and says of half of the answers what became of a
+Each keeps the gateway's cookie, asks three times within some seconds, and says of every answer what became of a
 track. Every answer is a line of the log, so that afterwards it can be counted who met which model, and when.
 """
 
@@ -68,7 +68,7 @@ class Crowd:
     async def _visit(self, transport: httpx.AsyncHTTPTransport, listener: Listener) -> None:
         for _ in range(VISITS):
             answer = await self._post(transport, listener, "/predict", self._playlist())
-            if answer and self.chance.random() < 0.5:
+            if answer:
                 await self._post(transport, listener, "/feedback", self._reaction(answer))
             await asyncio.sleep(PAUSE)
 

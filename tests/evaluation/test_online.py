@@ -72,6 +72,14 @@ def test_a_proven_harm_fails_even_with_gaps() -> None:
     assert judge(seen, 50, [ERRORS], Levels()).word == "fail"
 
 
+def test_what_looks_worse_does_not_go_on() -> None:
+    """Nine of ten answers skipped, and three of ten elsewhere: at 1 % that would be allowed, and is not proven yet."""
+    guard = Guard("errors", 0.2)
+    words = [judge(watched(counted(20, 1, (0.3, 0.9), n)), 1, [guard], Levels(least=7)).word for n in range(4, 30)]
+    assert "pass" not in words
+    assert words[-1] == "fail"
+
+
 def test_a_canary_that_answers_nobody_fails() -> None:
     """However good its answers were before."""
     seen = replace(watched(counted(5000, 5000, (0.0, 0.0))), gone="No pod of the canary has answered for 90 s.")
