@@ -88,7 +88,7 @@ def test_operations_are_not_for_the_world(rendered: dict[str, list[dict[str, Any
     """The gateway forwards the service's paths for listeners, and neither metrics nor probes."""
     rules = find(rendered["k8s/environments"], "HTTPRoute")["spec"]["rules"]
     paths = {match["path"]["value"]: match["path"]["type"] for rule in rules for match in rule["matches"]}
-    assert set(paths) == {"/", "/page", "/predict", "/tracks", "/model", "/openapi.json"}
+    assert set(paths) == {"/", "/page", "/predict", "/tracks", "/model", "/feedback", "/openapi.json"}
     assert paths["/"] == "Exact"
 
 
