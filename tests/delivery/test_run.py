@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from delivery import service as services
@@ -194,15 +195,20 @@ def test_an_interrupted_or_killed_run_is_gone_on_with(go: Go, settings: Settings
 
 
 def _end_orphans(home: Path) -> None:
-    """End the processes that work in a folder, which only this test's do."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if (entry / "cwd").resolve() == home:
-                    os.kill(int(entry.name), signal.SIGKILL)
-            except OSError:
-                continue
-    time.sleep(0.2)
+    """End the processes that work in a folder, which only this test's do, and wait until they are gone.
+
+    DVC takes a lock for held as long as the process that took it is in the system's list.
+    """
+    ended = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()).resolve() == home:
+                process.kill()
+                ended.append(process)
+        except (psutil.Error, OSError):
+            continue
+    _, left = psutil.wait_procs(ended, timeout=60)
+    assert not left
 
 
 def test_a_run_moves_its_service_without_a_break(go: Go) -> None:
