@@ -37,7 +37,8 @@ def test_nothing_that_a_client_sends_ends_in_a_servers_error(service: Running, t
         "response_schema_conformance",
     )
     only = ["--include-path-regex", "^/(predict|tracks|feedback)$"]
-    fast = ["--workers", "2", "--no-shrink", "--generation-database", "none"]
+    # One worker: Hypothesis draws from one state, which two threads would share in the order that the machine gives.
+    fast = ["--workers", "1", "--no-shrink", "--generation-database", "none"]
     options = ["--checks", ",".join(checks), "--max-examples", "650", "--seed", "11", "--no-color", *only, *fast]
     run = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json", *options],
@@ -48,7 +49,7 @@ def test_nothing_that_a_client_sends_ends_in_a_servers_error(service: Running, t
     )
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
     (generated,) = re.findall(r"(\d+) generated", run.stdout)
-    assert int(generated) >= 2000
+    assert int(generated) >= 2000, run.stdout[-4000:]
     counted = httpx.get(f"{service.url}/metrics", timeout=60).text
     assert not re.search(r'route="(?!/ready)[^"]*",status="5', counted)  # before it is warm, readiness says so
 
