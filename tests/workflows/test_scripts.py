@@ -45,20 +45,21 @@ def calls(folder: Path) -> list[str]:
 
 
 def ingest(folder: Path, profile: str = "auto", seed: str = "0", **more: str) -> subprocess.CompletedProcess[str]:
-    given = {"PLAYLISTS": "", "SAMPLE": "120", "SEED": seed, "PROFILE": profile, "CODE": "0.1.0"}
+    given = {"PLAYLISTS": "", "SAMPLE": "120", "SEED": seed, "PROFILE": profile, "PROFILES": "{}", "CODE": "0.1.0"}
     return run("train-model/ingest", folder, real=True, **{**given, **more})
 
 
 def test_without_playlists_some_are_made_up(tmp_path: Path) -> None:
-    """The profile fits them, the same again has the same key, and another seed has another."""
-    for name, seed in (("first", "0"), ("again", "0"), ("other", "1")):
-        done = ingest(tmp_path / name, seed=seed)
+    """The profile fits them, the same again has the same key, and another seed or other settings have another."""
+    for name, seed, settings in (("first", "0", "{}"), ("again", "0", "{}"), ("other", "1", "{}"), ("set", "0", "{ }")):
+        done = ingest(tmp_path / name, seed=seed, PROFILES=settings)
         assert done.returncode == 0, done.stderr
-    first, again, other = (tmp_path / name for name in ("first", "again", "other"))
+    first, again = tmp_path / "first", tmp_path / "again"
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", said(first, "digest"))
     assert said(first, "profile") == "sample"
     assert re.fullmatch(r"[0-9a-f]{32}", said(first, "key"))
-    assert said(first, "key") == said(again, "key") != said(other, "key")
+    assert said(first, "key") == said(again, "key")
+    assert len({said(tmp_path / name, "key") for name in ("first", "other", "set")}) == 3
     assert (first / "srv/segue/dataset/manifest.json").is_file()
 
 

@@ -34,7 +34,7 @@ def test_what_was_learned_before_is_not_learned_again(name: str) -> None:
     """A stage is remembered by the dataset, the settings and the code."""
     assert step(f"train-model/{name}")["memoize"]["key"] == f"{name}-{{{{inputs.parameters.key}}}}"
     script = step("train-model/ingest")["container"]["args"][0]
-    assert '"$digest $SEED $PROFILE $CODE" | sha256sum' in script
+    assert 'of="$digest $SEED $PROFILE $PROFILES $CODE"\nprintf %s "$of" | sha256sum' in script
 
 
 @pytest.mark.parametrize("name", ["lightgcn", "llara"])
