@@ -5,7 +5,7 @@ import re
 import time
 
 from tests.cluster.figures import Figures
-from tests.cluster.machines import Machines, conditions, wait
+from tests.cluster.machines import ADDRESSES, Machines, conditions, wait
 from tests.cluster.playbooks import play
 from tests.cluster.workflows import submit
 
@@ -79,6 +79,16 @@ def test_kubelet_and_containerd_may_restart(machines: Machines) -> None:
             time.sleep(0.5)
     wait(lambda: all(conditions(node)["Ready"] == "True" for node in machines.items("nodes")), 60)
     assert {pod["metadata"]["uid"] for pod in machines.items("pods", "-n", "segue-staging")} == before
+
+
+def test_services_are_found_after_kube_proxy_starts_anew(machines: Machines) -> None:
+    """It finds its own rules as they should be, and leaves them."""
+    machines.kubectl("rollout", "restart", "daemonset/kube-proxy", "-n", "kube-system")
+    machines.kubectl("rollout", "status", "daemonset/kube-proxy", "-n", "kube-system", "--timeout=120s")
+    time.sleep(5)
+    address = machines.kubectl("get", "service", "segue", "-n", "segue-staging", "-o", "jsonpath={.spec.clusterIP}")
+    for node in ADDRESSES:
+        machines.curl(f"http://{address}/ready", node=node)
 
 
 def test_what_was_kept_comes_back(machines: Machines, figures: Figures) -> None:
