@@ -31,6 +31,7 @@ _CUSTOM = {
     "GatewayClass": (*_GATEWAY, "gatewayclasses"),
     "HTTPRoute": (*_GATEWAY, "httproutes"),
     "RayCluster": (*_RAY, "rayclusters"),
+    "Middleware": (*_TRAEFIK, "middlewares"),
     "TraefikService": (*_TRAEFIK, "traefikservices"),
 }
 
