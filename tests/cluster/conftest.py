@@ -14,6 +14,7 @@ from tests.cluster import snapshot
 from tests.cluster.figures import Figures
 from tests.cluster.gitops import Repository
 from tests.cluster.machines import ADDRESSES, BUNDLE, Machines
+from tests.cluster.promotions import Registry
 
 collect_ignore_glob = [] if os.environ.get("SEGUE_TEST_CLUSTER") else ["test_*.py"]
 
@@ -70,3 +71,9 @@ def bare(machines: Machines) -> dict[str, dict[str, list[str]]]:
 def repository(machines: Machines, tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """This project as it stands, as a repository of its own that pushes to the cluster's Git."""
     return Repository(machines, tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture(scope="session")
+def registry(machines: Machines, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """The cluster's store and registry, as whoever publishes a bundle sees them."""
+    return Registry(machines, tmp_path_factory.mktemp("registry"))

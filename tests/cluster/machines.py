@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "build/airgap"
 MACHINE = ROOT / "ansible/local/machine"
+_CGROUPS = Path("/sys/fs/cgroup/memory")
 ADDRESSES = {"node1": "10.250.0.11", "node2": "10.250.0.12"}
 
 
@@ -81,17 +83,38 @@ class Machines:
 
     def put_object(self, key: str, content: str) -> None:
         """Put an object into the bucket `segue`, as whoever brings playlists does."""
-        self._s3("put_object(Bucket='segue', Key=sys.argv[2], Body=sys.argv[3])", key, content)
+        self._s3("s3.put_object(Bucket='segue', Key=sys.argv[2], Body=sys.argv[3])", key, content)
 
     def get_object(self, key: str) -> str:
         """Return an object of the bucket `segue`."""
-        return self._s3("get_object(Bucket='segue', Key=sys.argv[2])['Body'].read().decode()", key)
+        return self._s3("print(s3.get_object(Bucket='segue', Key=sys.argv[2])['Body'].read().decode(), end='')", key)
 
-    def _s3(self, call: str, *arguments: str) -> str:
+    def delete_object(self, key: str) -> None:
+        """Take an object out of the bucket `segue`."""
+        self._s3("s3.delete_object(Bucket='segue', Key=sys.argv[2])", key)
+
+    def flip_object(self, key: str) -> None:
+        """Turn one bit in the middle of an object of the bucket `segue`; turned twice, it is as it was."""
+        self._s3(
+            "data = bytearray(s3.get_object(Bucket='segue', Key=sys.argv[2])['Body'].read()); "
+            "data[len(data) // 2] ^= 1; s3.put_object(Bucket='segue', Key=sys.argv[2], Body=bytes(data))",
+            key,
+        )
+
+    def kill_pod(self, uid: str) -> None:
+        """Kill what a pod's containers run, without a warning, as a node does that has no memory left."""
+        held = [file for name in ADDRESSES for file in _CGROUPS.glob(f"segue-{name}/**/pod{uid}/*/cgroup.procs")]
+        processes = [int(process) for file in held for process in file.read_text().split()]
+        killed = [one for one in processes if Path(f"/proc/{one}/comm").read_text().strip() != "pause"]
+        assert killed, f"The pod {uid} runs nothing."
+        for process in killed:
+            os.kill(process, signal.SIGKILL)
+
+    def _s3(self, statements: str, *arguments: str) -> str:
         address = self.kubectl("get", "service", "s3", "-n", "objects", "-o", "jsonpath={.spec.clusterIP}")
         access, secret = self.secret("objects", "segue-store-writer", "access-key", "secret-key")
         keys = {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": "us-east-1"}
-        script = f"import boto3, sys; print(boto3.client('s3', endpoint_url=sys.argv[1]).{call}, end='')"
+        script = f"import boto3, sys; s3 = boto3.client('s3', endpoint_url=sys.argv[1]); {statements}"
         command = [*self.in_network_of("node1"), sys.executable, "-c", script, f"http://{address}:9000", *arguments]
         environment = {**os.environ, **keys, "no_proxy": "*"}
         return subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout

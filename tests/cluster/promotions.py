@@ -17,6 +17,7 @@ from segue.bundle import REPORT, Bundle
 from tests.cluster.gitops import Repository
 from tests.cluster.machines import ROOT, Machines
 from tests.cluster.port_forward import forward
+from tests.cluster.variants import variant
 
 GATEWAY = "http://10.250.0.12:30000"
 _TRACKING = 5001
@@ -48,8 +49,7 @@ class Registry:
         folder = self._folder / f"version-{version}"
         self._call("fetch", "--version", str(version), "--output", str(folder))
         bundle = Bundle.open(folder)
-        place = f"store/bundles/{bundle.digest.replace(':', '/')}"
-        return bundle, json.loads(self._machines.get_object(f"{place}/{REPORT}"))
+        return bundle, json.loads(self._machines.get_object(f"{place(bundle.digest)}/{REPORT}"))
 
     def publish(self, bundle: Bundle, report: dict[str, Any]) -> int:
         """Publish a bundle with a report and return its version."""
@@ -57,6 +57,16 @@ class Registry:
         file.write_text(json.dumps({**report, "bundle": bundle.digest}))
         said = self._call("publish", "--bundle", str(bundle.path), "--report", str(file))
         return int(said.split()[1])  # version N
+
+    def publish_variant(self, fault: str, name: str) -> tuple[int, str]:
+        """Publish a variant of the first model, and return its version and digest."""
+        bundle, report = self.fetch(1)
+        made = variant(bundle, fault, self._folder / name)
+        return self.publish(made, report), made.digest
+
+    def sign(self, version: int) -> None:
+        """Sign a version's bundle by the key of the cluster."""
+        self._call("sign", "--version", str(version))
 
     def _call(self, *arguments: str) -> str:
         address = self._machines.kubectl("get", "service", "s3", "-n", "objects", "-o", "jsonpath={.spec.clusterIP}")
@@ -82,6 +92,11 @@ class Registry:
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
+
+
+def place(digest: str) -> str:
+    """Return where the store has a bundle."""
+    return f"store/bundles/{digest.replace(':', '/')}"
 
 
 def commits(repository: Repository, environment: str, since: float = 0.0) -> list[Commit]:
