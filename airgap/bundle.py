@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ PROGRAMS: dict[str, dict[str, tuple[str, ...]]] = {
         "prometheus": ("prometheus", "promtool"),
     },
 }
+# What an upgrade changes on a node, in the same layout.
+UPGRADED = {"bin": {"kubernetes": ("kubeadm", "kubelet", "kubectl")}}
 # One archive of images for each kind of node (images.toml, `on`).
 ARCHIVES = ("cluster", "pods")
 
@@ -60,13 +62,29 @@ def build(output: Path) -> None:
     cache = Cache(output / "cache")
     parts = _gather(tables, cache)
     images = tomllib.loads((HERE / "images.toml").read_text())["image"]
-    _programs(parts, output)
+    _programs(PROGRAMS, parts, output)
     _replace(output / "packages", lambda to: shutil.copytree(parts.packages, to))
     _manifests(tables, parts, output)
     _mirrors(tables, parts, output)
     archives = {name: _archive(name, images, parts, output) for name in ARCHIVES}
-    (output / "bill.json").write_text(json.dumps(_bill(archives, parts), indent=1) + "\n")
+    _write_bill(_bill(archives, parts), output)
+    upgrade(images, parts, output / "next")
     cache.forget_unused()
+
+
+def upgrade(images: list[dict[str, Any]], parts: Ingredients, output: Path) -> None:
+    """Make what `upgrade.yml` needs under `output`: a bundle of the next version of Kubernetes and of nothing else."""
+    after = "kubernetes-next"
+    parts = replace(
+        parts,
+        built=parts.built | {"kubernetes": parts.built[after]},
+        versions=parts.versions | {"kubernetes": parts.versions[after]},
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    _programs(UPGRADED, parts, output)
+    archive = _archive("cluster", [image for image in images if "{kubernetes}" in image["name"]], parts, output)
+    module = {"kubernetes": f"{parts.go[after].module}@{parts.go[after].version}"}
+    _write_bill({"archives": {"cluster": archive}, "modules": module}, output)
 
 
 def _gather(tables: dict[str, Any], cache: Cache) -> Ingredients:
@@ -133,8 +151,8 @@ def _content(layer: oci.Layer) -> list[list[str]]:
     ]
 
 
-def _programs(parts: Ingredients, output: Path) -> None:
-    for folder, components in PROGRAMS.items():
+def _programs(wanted: dict[str, dict[str, tuple[str, ...]]], parts: Ingredients, output: Path) -> None:
+    for folder, components in wanted.items():
         shutil.rmtree(output / folder, ignore_errors=True)
         (output / folder).mkdir()
         for component, programs in components.items():
@@ -223,6 +241,10 @@ def _bill(archives: dict[str, dict[str, Any]], parts: Ingredients) -> dict[str, 
         "debian": debian.versions(parts.rootfs / "rootfs"),
         "packages": debian.named_versions(parts.packages),
     }
+
+
+def _write_bill(bill: dict[str, Any], output: Path) -> None:
+    (output / "bill.json").write_text(json.dumps(bill, indent=1) + "\n")
 
 
 def _replace(target: Path, make: Any) -> None:
