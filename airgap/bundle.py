@@ -125,7 +125,8 @@ def _archive(name: str, tables: list[dict[str, Any]], parts: Ingredients, output
     layers = {layer: folder for layer, folder in _trees(parts).items() if layer in used}
     layers_of_own = {table["name"]: _own_layer(table, parts) for table in mine if _has_own_layer(table)}
     made_of = (*map(str, layers.values()), *map(_content, layers_of_own.values()))
-    digest = digest_of(mine, parts.versions, HERE / "oci.py", *made_of)
+    names = [table["name"].format_map(parts.versions) for table in mine]
+    digest = digest_of(mine, names, HERE / "oci.py", *made_of)
     path, known = output / f"images-{name}.tar", output / f"images-{name}.json"
     if not (path.exists() and known.exists() and json.loads(known.read_text())["digest"] == digest):
         say(f"{path.name}: …")

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from airgap import bundle
 from airgap.components import GoComponent, read
 
 COMPONENTS = read()
+needs_zstd = pytest.mark.skipif(shutil.which("zstd") is None, reason="zstd is missing and layers are packed with it.")
 PROGRAMS = ("kubeadm", "kubelet", "kubectl", "kube-scheduler")
 IMAGES = [
     {
@@ -42,7 +44,7 @@ def _parts(folder: Path) -> bundle.Ingredients:
     )
 
 
-@pytest.mark.skipif(shutil.which("zstd") is None, reason="zstd is missing and layers are packed with it.")
+@needs_zstd
 def test_it_has_what_an_upgrade_changes_and_nothing_else(tmp_path: Path) -> None:
     """Programs, images and the bill are of the next version; etcd, CoreDNS and what pods run are not in it."""
     bundle.upgrade(IMAGES, _parts(tmp_path), tmp_path / "next")
@@ -57,6 +59,18 @@ def test_it_has_what_an_upgrade_changes_and_nothing_else(tmp_path: Path) -> None
         assert index is not None
         names = [entry["annotations"]["io.containerd.image.name"] for entry in json.load(index)["manifests"]]
     assert names == ["registry.k8s.io/kube-scheduler:v1.2.4"]
+
+
+@needs_zstd
+def test_an_archive_is_written_again_only_when_something_in_it_has_changed(tmp_path: Path) -> None:
+    """A node loads an archive that has changed, gigabytes of it, so the version of what is not in it has no say."""
+    parts, archive = _parts(tmp_path), tmp_path / "next/images-cluster.tar"
+    bundle.upgrade(IMAGES, parts, tmp_path / "next")
+    written = archive.stat().st_mtime_ns
+    bundle.upgrade(IMAGES, replace(parts, versions=parts.versions | {"tool": "v2"}), tmp_path / "next")
+    assert archive.stat().st_mtime_ns == written
+    bundle.upgrade(IMAGES, replace(parts, versions=parts.versions | {"kubernetes-next": "v1.2.5"}), tmp_path / "next")
+    assert archive.stat().st_mtime_ns > written
 
 
 def test_the_next_version_is_one_that_an_upgrade_may_go_to() -> None:
