@@ -1,12 +1,12 @@
-"""The gate: a bundle against popularity, iALS and what runs today, on playlists that none of them has seen."""
+"""The gate: a bundle against the classics and what runs today, on playlists that none of them has seen."""
 
-from evaluation.baselines import ImplicitALS, Popularity, Setting
+from evaluation import classics
+from evaluation.classics import Classics
 from evaluation.dataset import Dataset
 from evaluation.measure import K, score
 from evaluation.models import BundleModel, Model
 from evaluation.outcome import CANDIDATE, Outcome, Trial
 from evaluation.queries import Question, ask, sample_playlists
-from evaluation.tuning import tune
 from evaluation.verdict import INCUMBENT, judge
 from inference.ranker import Ranker
 from segue.errors import InputError
@@ -27,11 +27,13 @@ def run(trial: Trial) -> Outcome:
     questions = _questions(dataset, trial)
     tracks = dataset.tracks(sorted({track for one in questions for track in (*one.seeds, *one.relevant)}))
     bundles = {CANDIDATE: candidate} | ({INCUMBENT: incumbent} if incumbent else {})
-    baselines, setting = _baselines(dataset, trial)
+    baselines = _baselines(dataset, trial)
     models: dict[str, Model] = {name: BundleModel(ranker, tracks, name) for name, ranker in bundles.items()}
-    scores = {name: score(model.rank(questions, K), questions) for name, model in (models | baselines).items()}
+    scores = {
+        name: score(model.rank(questions, K), questions) for name, model in {**models, **baselines.models}.items()
+    }
     verdict = judge({name: values["ndcg"] for name, values in scores.items()}, CANDIDATE, questions, trial.margins)
-    return Outcome(trial, dataset, tracks, questions, candidate, incumbent, setting, scores, verdict)
+    return Outcome(trial, dataset, tracks, questions, candidate, incumbent, baselines.settings, scores, verdict)
 
 
 def _questions(dataset: Dataset, trial: Trial) -> list[Question]:
@@ -44,13 +46,10 @@ def _questions(dataset: Dataset, trial: Trial) -> list[Question]:
     return questions
 
 
-def _baselines(dataset: Dataset, trial: Trial) -> tuple[dict[str, Model], Setting]:
-    """Return the fitted classics, and the setting that was found for iALS."""
-    learned = dataset.matrix("train")
-    if not learned.nnz:
+def _baselines(dataset: Dataset, trial: Trial) -> Classics:
+    if not dataset.matrix("train").nnz:
         raise InputError(f"The dataset {trial.dataset} has no training playlists for the baselines to learn from.")
-    setting = tune(learned, ask(dataset.playlists("validation")), trial.seed)
-    return {"popularity": Popularity(learned), "ials": ImplicitALS(learned, trial.seed, setting)}, setting
+    return classics.fit(dataset, trial.seed)
 
 
 def _check_lineage(candidate: Ranker, dataset: Dataset, trial: Trial) -> None:

@@ -1,10 +1,10 @@
 """What a trial is, and what it found out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluation.baselines import Setting
+from evaluation.classics import Settings
 from evaluation.dataset import Dataset
 from evaluation.measure import K, Values, means
 from evaluation.queries import ALL, SLICES, Question
@@ -52,7 +52,7 @@ class Outcome:
         questions: What was asked, n of them.
         candidate: The bundle on trial.
         incumbent: What runs today, or None.
-        ials: The setting at which iALS was strongest on the validation playlists.
+        baselines: Each baseline's setting, the one at which it was strongest on the validation playlists.
         scores: Model to metric to its value per question, (n,).
         verdict: What follows.
     """
@@ -63,7 +63,7 @@ class Outcome:
     questions: Sequence[Question]
     candidate: Ranker
     incumbent: Ranker | None
-    ials: Setting
+    baselines: Mapping[str, Settings]
     scores: Mapping[str, Mapping[str, Values]]
     verdict: Verdict
 
@@ -82,7 +82,7 @@ class Outcome:
             "playlists": len({question.playlist for question in self.questions}),
             "k": K,
             "split": self.trial.split,
-            "ials": asdict(self.ials),
+            "baselines": {name: dict(setting) for name, setting in self.baselines.items()},
             "lineage": dict(self.candidate.bundle.manifest.lineage),
             "metrics": {name: means(values, self.questions, (*SLICES, ALL)) for name, values in self.scores.items()},
             "comparisons": [comparison.to_json() for comparison in self.verdict.comparisons],

@@ -11,7 +11,10 @@ from matplotlib.figure import Figure
 from evaluation.statistics import Estimate
 from evaluation.verdict import LEVEL, Comparison
 
-COLOURS = {"candidate": "#0b6e4f", "incumbent": "#3566b8", "ials": "#c4661f", "popularity": "#888888"}
+COLOURS = {
+    "candidate": "#0b6e4f", "incumbent": "#3566b8", "ials": "#c4661f", "ease": "#8e44ad", "playlist_knn": "#b8860b",
+    "item_knn": "#5dade2", "title_knn": "#d87093", "popularity": "#888888",
+}  # fmt: skip
 VERDICT_COLOURS = {"pass": "#0b6e4f", "fail": "#b3261e", "inconclusive": "#a67c00"}
 _WIDTH = 4.8  # inches: text of 9 points keeps its size on a phone
 _STYLE: Any = {
@@ -35,7 +38,7 @@ def slices_plot(means: Mapping[str, Mapping[str, Estimate]]) -> str:
         figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
         axes = figure.subplots()
         for place, (model, by_slice) in enumerate(means.items()):
-            _draw_means(axes, model, by_slice, offset=(place - (len(means) - 1) / 2) * 0.16)
+            _draw_means(axes, model, by_slice, offset=(place - (len(means) - 1) / 2) * 0.8 / len(means))
         names = list(dict.fromkeys(name for by_slice in means.values() for name in by_slice))
         axes.set_xticks(range(len(names)), [_shown(name) for name in names])
         axes.set_ylabel("NDCG@500")

@@ -82,8 +82,10 @@ def test_a_better_bundle_passes_with_its_evidence(world: World, tmp_path: Path) 
     assert report["dataset"] == world.digest
     assert (report["schema_version"], report["seed"], report["k"], report["playlists"]) == (1, 0, 500, 100)
     assert report["synthetic"] is False
-    assert set(report["ials"]) == {"alpha", "penalty"}
-    assert set(report["metrics"]) == {"candidate", "incumbent", "popularity", "ials"}
+    baselines = {"popularity", "title_knn", "item_knn", "playlist_knn", "ease", "ials"}
+    assert set(report["baselines"]) == baselines
+    assert set(report["baselines"]["ials"]) == {"alpha", "penalty"}
+    assert set(report["metrics"]) == {"candidate", "incumbent"} | baselines
     for by_slice in report["metrics"].values():
         assert {name: row["n"] for name, row in by_slice.items()} == {
             "title": 100, "1": 100, "5": 100, "10": 100, "25": 100, "all": 500,

@@ -1,4 +1,4 @@
-"""The classics that a candidate has to beat: the most popular tracks, and implicit matrix factorisation."""
+"""iALS, implicit matrix factorisation, by the library `implicit`."""
 
 import sys
 from collections.abc import Sequence
@@ -11,32 +11,15 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tqdm import tqdm
 
+from evaluation.baselines.popularity import Popularity
 from evaluation.models import NOTHING
 from evaluation.queries import Question
 
 _BATCH = 256
 
 
-class Popularity:
-    """The tracks that most training playlists hold, the same for everybody but for the seeds."""
-
-    def __init__(self, user_items: csr_matrix) -> None:
-        """Count the playlists of each track in ``user_items`` (playlists, tracks); ties go to the lower number."""
-        counts = np.asarray(user_items.sum(axis=0)).ravel()
-        self._order = np.argsort(-counts, kind="stable").astype(np.int64)
-
-    def rank(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
-        """See `evaluation.models.Model.rank`."""
-        found = np.full((len(questions), k), NOTHING, np.int64)
-        for row, question in zip(found, questions, strict=True):
-            best = self._order[: k + len(question.seeds)]
-            best = best[~np.isin(best, question.seeds)][:k]
-            row[: len(best)] = best
-        return found
-
-
 @dataclass(frozen=True, slots=True)
-class Setting:
+class IalsSetting:
     """How iALS weighs: ``alpha``, what an observed pair counts against an unobserved one, and its ``penalty``."""
 
     alpha: float = 100
@@ -57,16 +40,17 @@ class ImplicitALS:
         self,
         user_items: csr_matrix,
         seed: int,
-        setting: Setting = Setting(),
+        setting: IalsSetting = IalsSetting(),
         factors: int = 128,
         iterations: int = 12,
         label: str = "iALS",
     ) -> None:
-        """Fit to ``user_items`` (playlists, tracks), a matrix of ones; ``label`` names it in progress bars."""
+        """Fit to ``user_items`` (playlists, tracks), a matrix of ones; ``label`` names progress, "" shows none."""
         self._label = label
         self._popularity = Popularity(user_items)
         self._known = np.asarray(user_items.sum(axis=0)).ravel() > 0
-        with threadpool_limits(1, "blas"), tqdm(total=iterations, desc=f"fitting {label}", file=sys.stderr) as bar:
+        bar = tqdm(total=iterations, desc=f"fitting {label}", file=sys.stderr, disable=not label)
+        with threadpool_limits(1, "blas"), bar:
             self._als = AlternatingLeastSquares(
                 factors=factors,
                 alpha=setting.alpha,
@@ -80,10 +64,8 @@ class ImplicitALS:
         """See `evaluation.models.Model.rank`."""
         found = self._popularity.rank(questions, k)
         seeded = [i for i, question in enumerate(questions) if any(self._known[list(question.seeds)])]
-        with (
-            threadpool_limits(1, "blas"),
-            tqdm(total=len(seeded), desc=f"ranking {self._label}", file=sys.stderr) as bar,
-        ):
+        bar = tqdm(total=len(seeded), desc=f"ranking {self._label}", file=sys.stderr, disable=not self._label)
+        with threadpool_limits(1, "blas"), bar:
             for start in range(0, len(seeded), _BATCH):
                 part = seeded[start : start + _BATCH]
                 found[part] = self._fold_in([questions[i] for i in part], k)

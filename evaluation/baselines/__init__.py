@@ -1,0 +1,1 @@
+"""The classics that a candidate has to beat, one a file; `evaluation.classics` fits them all, well tuned."""
