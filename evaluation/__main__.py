@@ -57,7 +57,7 @@ def _add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str
 
 
 def _add_gate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    gate = _add(verbs, "gate", "judge a bundle against popularity, iALS and what runs today", _GATE, _gate)
+    gate = _add(verbs, "gate", "judge a bundle against the classics and what runs today", _GATE, _gate)
     gate.add_argument("--bundle", type=Path, required=True, help="folder of the candidate")
     gate.add_argument("--dataset", type=Path, required=True, help="folder of the dataset that it was trained on")
     gate.add_argument("--output", type=Path, required=True, help="folder for report.json and report.html")

@@ -19,7 +19,7 @@ class ItemSetting:
         length: Exponent of a playlist's length that what it says is divided by.
     """
 
-    fame: float = 0.3
+    fame: float = 0.2
     length: float = 0.5
 
 

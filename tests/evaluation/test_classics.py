@@ -1,10 +1,15 @@
 """All baselines together, tuned and fitted from a dataset."""
 
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from evaluation import classics
-from evaluation.dataset import Dataset
+from evaluation.dataset import Dataset, Playlist
 from evaluation.measure import score
 from evaluation.queries import Question, ask
 from tests.evaluation.tiny_dataset import genre_playlists, write_dataset
@@ -57,7 +62,32 @@ def test_the_judging_playlists_are_not_tuned_on(dataset: Dataset, monkeypatch: p
     """Only the training and validation sides of the split are read."""
     read: list[str] = []
     playlists, matrix = Dataset.playlists, Dataset.matrix
-    monkeypatch.setattr(Dataset, "playlists", lambda self, split: read.append(split) or playlists(self, split))
-    monkeypatch.setattr(Dataset, "matrix", lambda self, split: read.append(split) or matrix(self, split))
+
+    def read_playlists(self: Dataset, split: str) -> list[Playlist]:
+        read.append(split)
+        return playlists(self, split)
+
+    def read_matrix(self: Dataset, split: str) -> csr_matrix:
+        read.append(split)
+        return matrix(self, split)
+
+    monkeypatch.setattr(Dataset, "playlists", read_playlists)
+    monkeypatch.setattr(Dataset, "matrix", read_matrix)
     classics.fit(dataset, seed=0)
     assert set(read) == {"train", "validation"}
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "baselines.md"
+GRIDS: dict[str, Any] = {
+    "title_knn": classics.TITLE_GRID, "item_knn": classics.ITEM_GRID, "playlist_knn": classics.PLAYLIST_GRID,
+    "ease": classics.EASE_GRID, "ials": classics.IALS_GRID,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_the_page_lists_what_is_tried(name: str) -> None:
+    """Each baseline's row in docs/baselines.md has the names of its settings and the whole grid."""
+    row = next(line for line in DOCS.read_text().splitlines() if line.startswith(f"| `{name}` |"))
+    settings = [asdict(setting) for setting in GRIDS[name]]
+    assert all(f"`{field}`" in row for field in settings[0])
+    assert f"| {' · '.join(' '.join(f'{value:g}' for value in one.values()) for one in settings)} |" in row
