@@ -10,7 +10,7 @@ from delivery.run import Outcome
 
 _METRICS = ("ndcg", "recall@10", "mrr@10", "precision@10", "r_precision", "clicks")
 _COUNTS = ("playlists", "tracks", "entries", "train", "validation", "test")
-_MODELS = ("candidate", "incumbent", "popularity", "ials")
+_MODELS = ("candidate", "incumbent", "popularity", "title_knn", "item_knn", "playlist_knn", "ease", "ials")
 
 
 def summary(outcome: Outcome) -> str:
