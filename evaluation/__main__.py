@@ -6,10 +6,12 @@ goes wrong on the way.
 
 import argparse
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from segue.errors import SegueError
 
@@ -66,14 +68,19 @@ def _add_gate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     gate.add_argument("--seed", type=int, default=0, help="draws the playlists and starts iALS (default: 0)")
     gate.add_argument("--playlists", type=_positive, help="most playlists to ask about (default: all)")
     gate.add_argument(
-        "--margin", type=_margin, default=0.01, help="NDCG that may be lost to the incumbent (default: %(default)s)"
-    )
+        "--margin", type=_margin, default=0.0,
+        help="NDCG that may be lost to the incumbent; 0, the default, asks the candidate to be better",
+    )  # fmt: skip
     gate.add_argument(
         "--slice-margin", type=_margin, default=0.03, help="NDCG that may be lost in one slice (default: %(default)s)"
     )
     gate.add_argument(
         "--foreign-dataset", action="store_true", help="judge on a dataset that the bundle was not trained on"
     )
+    gate.add_argument(
+        "--link", type=_link, action="append", default=[], metavar="NAME=ADDRESS",
+        help="where the report's dataset, commit or run lead; {} in ADDRESS stands for the digest, hash or id",
+    )  # fmt: skip
 
 
 def _add_measure(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -122,6 +129,16 @@ def _margin(text: str) -> float:
     return value
 
 
+def _link(text: str) -> tuple[str, str]:
+    name, _, address = text.partition("=")
+    scheme = urlsplit(address).scheme
+    if name not in ("dataset", "commit", "run") or not address or scheme not in ("", "http", "https"):
+        raise argparse.ArgumentTypeError(
+            f"{text} is no link: write dataset=, commit= or run= and an http address or a path"
+        )
+    return name, address
+
+
 def _gate(options: argparse.Namespace) -> int:
     """Judge; whatever keeps it from judging ends with 3 and leaves no report, not even an earlier one."""
     try:
@@ -134,7 +151,7 @@ def _gate(options: argparse.Namespace) -> int:
         trial = Trial(
             bundle=options.bundle, dataset=options.dataset, incumbent=options.incumbent, split=options.split,
             seed=options.seed, playlists=options.playlists, margins=Margins(options.margin, options.slice_margin),
-            foreign_dataset=options.foreign_dataset,
+            foreign_dataset=options.foreign_dataset, links=dict(options.link),
         )  # fmt: skip
         outcome = gate.run(trial)
         report.write(outcome, options.output)
@@ -144,9 +161,16 @@ def _gate(options: argparse.Namespace) -> int:
     except Exception:  # Python would end with 1, and 1 is a verdict
         traceback.print_exc()
         return COULD_NOT_MEASURE
-    print(f"{outcome.verdict.word}: {outcome.verdict.reason}")
-    print(f"report: {options.output / 'report.html'}")
+    _say(f"{outcome.verdict.word}: {outcome.verdict.reason}", f"report: {options.output / 'report.html'}")
     return EXIT_CODES[outcome.verdict.word]
+
+
+def _say(*lines: str) -> None:
+    """Print the lines; who closed standard output has left, and that is no verdict either."""
+    try:
+        print(*lines, sep="\n", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python stumbles over it again at its end
 
 
 def _measure(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ The files are the contract (docs/architecture.md); every file that is read is he
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,11 +25,13 @@ from segue.track import Track
 SCHEMA_VERSION = 1
 _MANIFEST = "manifest.json"
 _COLUMNS = {
-    "tracks.parquet": ("track", "uri", "title", "artist", "album"),
+    "tracks.parquet": ("track", "uri", "title", "artist", "album", "artist_id"),
     "playlists.parquet": ("playlist", "name"),
     "entries.parquet": ("playlist", "track"),
     "split.parquet": ("playlist", "split"),
 }
+_FEATURES = "features.parquet"
+_MARKS = re.compile(r"[,;|]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class Dataset:
         if version != SCHEMA_VERSION:
             raise DatasetError(f"The dataset {path} has schema version {version}, not {SCHEMA_VERSION}; ingest again.")
         tables = {name: _read(path / name, listed, columns) for name, columns in _COLUMNS.items()}
+        if _FEATURES in listed:
+            tables[_FEATURES] = _read(path / _FEATURES, listed, None)
         return cls(f"sha256:{sha256_bytes(data)}", bool(manifest.get("synthetic")), tables)
 
     @property
@@ -83,6 +88,22 @@ class Dataset:
         """Return the tracks with these numbers, by number."""
         rows = self.tables["tracks.parquet"].take(self._row_of_track[np.asarray(numbers, np.int64)]).to_pylist()
         return {row["track"]: Track(row["uri"], row["title"], row["artist"], row["album"]) for row in rows}
+
+    def artists(self) -> list[tuple[int, ...]]:
+        """Return the artist of each track by number, as one id or, where it is unknown, none."""
+        ids = _integers(self.tables["tracks.parquet"], "artist_id")[self._row_of_track]
+        return [(number,) if number >= 0 else () for number in ids.tolist()]
+
+    def genres(self) -> list[frozenset[str]] | None:
+        """Return the genres of each track by number, or None where the dataset was ingested without any."""
+        table = self.tables.get(_FEATURES)
+        if table is None or "genres" not in table.column_names:
+            return None
+        found: list[frozenset[str]] = [frozenset()] * self.track_count
+        for track, text in zip(table["track"].to_pylist(), table["genres"].to_pylist(), strict=True):
+            names = {part.strip(" []'\"").casefold() for part in _MARKS.split(text or "")}
+            found[track] = frozenset(names - {""})
+        return found
 
     def playlists(self, split: str) -> list[Playlist]:
         """Return the playlists of one side of the split, in the order of their numbers."""
@@ -123,13 +144,13 @@ def _integers(table: pa.Table, column: str) -> NDArray[np.int64]:
     return np.asarray(table[column].to_numpy(), np.int64)
 
 
-def _read(file: Path, listed: dict[str, Any], columns: Sequence[str]) -> pa.Table:
+def _read(file: Path, listed: dict[str, Any], columns: Sequence[str] | None) -> pa.Table:
     name = file.name
     if name not in listed or not file.is_file():
         raise DatasetError(f"The dataset {file.parent} lacks its file {name}; ingest the playlists again.")
     if sha256_file(file) != listed[name].get("sha256"):
         raise DatasetError(f"The file {name} of the dataset {file.parent} is damaged; ingest the playlists again.")
     try:
-        return parquet.read_table(file, columns=list(columns))
+        return parquet.read_table(file, columns=None if columns is None else list(columns))
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
         raise DatasetError(f"The file {name} of the dataset {file.parent} cannot be read ({error}).") from error

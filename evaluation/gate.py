@@ -1,8 +1,10 @@
 """The gate: a bundle against the classics and what runs today, on playlists that none of them has seen."""
 
 from evaluation import classics
+from evaluation.breadth import Facts
 from evaluation.classics import Classics
 from evaluation.dataset import Dataset
+from evaluation.figures import describe
 from evaluation.measure import K, score
 from evaluation.models import BundleModel, Model
 from evaluation.outcome import CANDIDATE, Outcome, Trial
@@ -25,15 +27,18 @@ def run(trial: Trial) -> Outcome:
     incumbent = Ranker.open(trial.incumbent) if trial.incumbent else None
     _check_lineage(candidate, dataset, trial)
     questions = _questions(dataset, trial)
-    tracks = dataset.tracks(sorted({track for one in questions for track in (*one.seeds, *one.relevant)}))
+    tracks = dataset.tracks(range(dataset.track_count))
     bundles = {CANDIDATE: candidate} | ({INCUMBENT: incumbent} if incumbent else {})
     baselines = _baselines(dataset, trial)
     models: dict[str, Model] = {name: BundleModel(ranker, tracks, name) for name, ranker in bundles.items()}
-    scores = {
-        name: score(model.rank(questions, K), questions) for name, model in {**models, **baselines.models}.items()
-    }
-    verdict = judge({name: values["ndcg"] for name, values in scores.items()}, CANDIDATE, questions, trial.margins)
-    return Outcome(trial, dataset, tracks, questions, candidate, incumbent, baselines.settings, scores, verdict)
+    ranked = {name: model.rank(questions, K) for name, model in {**models, **baselines.models}.items()}
+    scores = {name: score(lists, questions) for name, lists in ranked.items()}
+    facts = Facts.of(dataset)
+    figures = {name: describe(lists, scores[name], questions, facts) for name, lists in ranked.items()}
+    ndcg = {name: values["ndcg"] for name, values in scores.items()}
+    verdict = judge(ndcg, CANDIDATE, questions, trial.margins)
+    settings = baselines.settings
+    return Outcome(trial, dataset, tracks, questions, candidate, incumbent, settings, ranked, ndcg, figures, verdict)
 
 
 def _questions(dataset: Dataset, trial: Trial) -> list[Question]:

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.queries import ALL, Question
+from evaluation.statistics import Estimate, estimate
 from segue import metrics
 
 Values = NDArray[np.float64]
-Row = dict[str, float | int | None]
 K = 500
 DIGITS = 6
 """Digits of every reported figure: more than playlists can support, fewer than floating point wavers in."""
@@ -30,15 +30,32 @@ def score(ranked: NDArray[np.int64], questions: Sequence[Question]) -> dict[str,
 
 def inside(questions: Sequence[Question], name: str) -> NDArray[np.bool_]:
     """Return (n,) which questions are of the slice ``name``; ``all`` holds every one."""
-    return np.array([name in (ALL, question.slice) for question in questions], bool)
+    if name == ALL:
+        return np.ones(len(questions), bool)
+    return np.fromiter((question.slice == name for question in questions), bool, len(questions))
 
 
-def means(values: Mapping[str, Values], questions: Sequence[Question], slices: Sequence[str]) -> dict[str, Row]:
-    """Return, per slice, ``n`` (questions) and the mean of each metric; None where there is no question."""
-    table: dict[str, Row] = {}
+def tabulate(
+    values: Mapping[str, Values],
+    questions: Sequence[Question],
+    slices: Sequence[str],
+    weights: Mapping[str, Values] | None = None,
+) -> dict[str, dict[str, Estimate]]:
+    """Return, per slice and metric, the mean over its questions.
+
+    Args:
+        values: Metric to its value per question, (n,); NaN where a question tells nothing of it.
+        questions: What was asked, n of them.
+        slices: Which slices.
+        weights: Metric to how much each question counts in it, (n,); all the same without.
+    """
+    owners = np.array([question.playlist for question in questions], np.int64)
+    table: dict[str, dict[str, Estimate]] = {}
     for name in slices:
         rows = inside(questions, name)
-        count = int(rows.sum())
-        row = {metric: round(float(value[rows].mean()), DIGITS) if count else None for metric, value in values.items()}
-        table[name] = {"n": count, **row}
+        table[name] = {}
+        for metric, value in values.items():
+            told = rows & np.isfinite(value)
+            weight = weights[metric][told] if weights and metric in weights else None
+            table[name][metric] = estimate(value[told], owners[told], weight)
     return table

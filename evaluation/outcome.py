@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evaluation.classics import Settings
 from evaluation.dataset import Dataset
-from evaluation.measure import K, Values, means
-from evaluation.queries import ALL, SLICES, Question
-from evaluation.verdict import Margins, Verdict
+from evaluation.figures import Figures, intervals_json, means_json
+from evaluation.measure import K, Values
+from evaluation.queries import Question
+from evaluation.verdict import INCUMBENT, Margins, Verdict, best_baseline
 from inference.ranker import Ranker
 from segue.track import Track
 
@@ -29,6 +33,7 @@ class Trial:
         playlists: Most playlists to ask about, or None for all.
         margins: What the candidate may lose where it need not win.
         foreign_dataset: Whether to judge on a dataset that the candidate was not trained on.
+        links: Where the page's dataset, commit and run lead; ``{}`` in an address stands for what is named.
     """
 
     bundle: Path
@@ -39,6 +44,7 @@ class Trial:
     playlists: int | None = None
     margins: Margins = field(default_factory=Margins)
     foreign_dataset: bool = False
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +54,14 @@ class Outcome:
     Attributes:
         trial: What was asked for.
         dataset: What it was judged on.
-        tracks: Every track that the questions speak of, by number.
+        tracks: Every track of the dataset, by number.
         questions: What was asked, n of them.
         candidate: The bundle on trial.
         incumbent: What runs today, or None.
         baselines: Each baseline's setting, the one at which it was strongest on the validation playlists.
-        scores: Model to metric to its value per question, (n,).
+        ranked: Model to its answers, (n, k) track numbers.
+        ndcg: Model to its NDCG per question, (n,).
+        figures: Model to slice to metric to its estimate.
         verdict: What follows.
     """
 
@@ -64,7 +72,9 @@ class Outcome:
     candidate: Ranker
     incumbent: Ranker | None
     baselines: Mapping[str, Settings]
-    scores: Mapping[str, Mapping[str, Values]]
+    ranked: Mapping[str, NDArray[np.int64]]
+    ndcg: Mapping[str, Values]
+    figures: Mapping[str, Figures]
     verdict: Verdict
 
     def report(self) -> dict[str, object]:
@@ -84,9 +94,26 @@ class Outcome:
             "split": self.trial.split,
             "baselines": {name: dict(setting) for name, setting in self.baselines.items()},
             "lineage": dict(self.candidate.bundle.manifest.lineage),
-            "metrics": {name: means(values, self.questions, (*SLICES, ALL)) for name, values in self.scores.items()},
+            "metrics": {name: means_json(figures, self.counts) for name, figures in self.figures.items()},
+            "intervals": {name: intervals_json(figures) for name, figures in self.figures.items()},
             "comparisons": [comparison.to_json() for comparison in self.verdict.comparisons],
         }
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many questions each slice has."""
+        return {name: row["ndcg"].questions for name, row in self.figures[CANDIDATE].items()}
+
+    @property
+    def chief(self) -> list[str]:
+        """The models that matter most: the candidate, the incumbent where there is one, the best baseline."""
+        best = [one.against for one in best_baseline(self.verdict.comparisons)]
+        return [CANDIDATE, *([INCUMBENT] if self.incumbent else []), *best]
+
+    @property
+    def rival(self) -> str | None:
+        """What the candidate has to prove itself against: the incumbent, else the best baseline; None without any."""
+        return next(iter(self.chief[1:]), None)
 
     @property
     def foreign(self) -> bool:

@@ -1,4 +1,4 @@
-"""The report's two plots, as SVG text: narrow enough to read on a phone, the same bytes for the same figures."""
+"""The report's plots, as SVG text: narrow enough to read on a phone, the same bytes for the same figures."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,12 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evaluation.statistics import Estimate
-from evaluation.verdict import LEVEL, Comparison
+from evaluation.breadth import BIAS
+from evaluation.figures import Figures, interval
+from evaluation.verdict import Comparison
 
-COLOURS = {
-    "candidate": "#0b6e4f", "incumbent": "#3566b8", "ials": "#c4661f", "ease": "#8e44ad", "playlist_knn": "#b8860b",
-    "item_knn": "#5dade2", "title_knn": "#d87093", "popularity": "#888888",
-}  # fmt: skip
+COLOURS = ("#0b6e4f", "#3566b8", "#c4661f")
+"""The candidate, and what it has to prove itself against."""
 VERDICT_COLOURS = {"pass": "#0b6e4f", "fail": "#b3261e", "inconclusive": "#a67c00"}
 _WIDTH = 4.8  # inches: text of 9 points keeps its size on a phone
 _STYLE: Any = {
@@ -28,39 +27,60 @@ _STYLE: Any = {
 }
 
 
-def slices_plot(means: Mapping[str, Mapping[str, Estimate]]) -> str:
-    """Return a plot of NDCG by slice for each model, with 95 % intervals.
+def slices_plot(figures: Mapping[str, Figures], chief: Sequence[str]) -> str:
+    """Return a plot of NDCG by slice: the chief models with 95 % intervals, the others as grey marks.
 
     Args:
-        means: Model to slice to its mean NDCG.
+        figures: Model to slice to metric to its estimate.
+        chief: Which models matter most, the candidate first.
     """
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
         axes = figure.subplots()
-        for place, (model, by_slice) in enumerate(means.items()):
-            _draw_means(axes, model, by_slice, offset=(place - (len(means) - 1) / 2) * 0.8 / len(means))
-        names = list(dict.fromkeys(name for by_slice in means.values() for name in by_slice))
-        axes.set_xticks(range(len(names)), [_shown(name) for name in names])
+        names = _asked(figures[chief[0]])
+        others = [model for model in figures if model not in chief]
+        for place, model in enumerate(others):
+            heights = [figures[model][name]["ndcg"].mean for name in names]
+            label = "other baselines" if place == 0 else None
+            axes.plot(range(len(names)), heights, "_", color="#b5b5b5", markersize=14, label=label)
+        _draw(axes, figures, chief, names, "ndcg")
         axes.set_ylabel("NDCG@500")
         axes.set_ylim(bottom=0)
-        axes.grid(visible=False, axis="x")
         figure.legend(loc="outside upper center", ncols=4, frameon=False, handletextpad=0.1, columnspacing=1)
         return _svg(figure)
 
 
-def _draw_means(axes: Axes, model: str, by_slice: Mapping[str, Estimate], offset: float) -> None:
-    places = [i + offset for i in range(len(by_slice))]
-    heights = [mean.mean for mean in by_slice.values()]
-    ends = [_ends(mean) for mean in by_slice.values()]
-    widths = [[height - low for height, (low, _) in zip(heights, ends, strict=True)],
-              [high - height for height, (_, high) in zip(heights, ends, strict=True)]]  # fmt: skip
-    axes.errorbar(places, heights, yerr=widths, fmt="o", markersize=4.5, color=COLOURS[model], label=model)
+def metric_plot(figures: Mapping[str, Figures], chief: Sequence[str], metric: str) -> str:
+    """Return a plot of another metric by slice, of the chief models, with 95 % intervals."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, 2.4), layout="constrained")
+        axes = figure.subplots()
+        _draw(axes, figures, chief, _asked(figures[chief[0]]), metric)
+        axes.set_ylabel(metric)
+        if metric == BIAS:
+            axes.axhline(0, color="#555555", linewidth=0.8)
+        else:
+            axes.set_ylim(bottom=0)
+        return _svg(figure)
 
 
-def _ends(mean: Estimate) -> tuple[float, float]:
-    """Return the interval, cut to where NDCG lies."""
-    low, high = mean.interval(LEVEL)
-    return max(low, 0.0), min(high, 1.0)
+def _asked(figures: Figures) -> list[str]:
+    """Return the slices that there were questions for."""
+    return [name for name, row in figures.items() if row["ndcg"].questions]
+
+
+def _draw(axes: Axes, figures: Mapping[str, Figures], models: Sequence[str], names: Sequence[str], metric: str) -> None:
+    for place, model in enumerate(models):
+        told = [(i, figures[model][name][metric]) for i, name in enumerate(names)]
+        told = [(i, one) for i, one in told if one.questions]
+        heights = [one.mean for _, one in told]
+        ends = [interval(metric, one) or (one.mean, one.mean) for _, one in told]
+        widths = [[height - low for height, (low, _) in zip(heights, ends, strict=True)],
+                  [high - height for height, (_, high) in zip(heights, ends, strict=True)]]  # fmt: skip
+        places = [i + (place - (len(models) - 1) / 2) * 0.16 for i, _ in told]
+        axes.errorbar(places, heights, yerr=widths, fmt="o", markersize=4.5, color=COLOURS[place], label=model)
+    axes.set_xticks(range(len(names)), [_shown(name) for name in names])
+    axes.grid(visible=False, axis="x")
 
 
 def differences_plot(comparisons: Sequence[Comparison]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 POWER = 0.8
 """Chance with which `playlists_needed` playlists settle a question, if the effect is what it seems now."""
@@ -38,7 +38,7 @@ class Estimate:
         """Return the two-sided interval that misses the true mean with chance ``alpha``; endless below 2 playlists."""
         if self.playlists < 2:
             return -math.inf, math.inf
-        width = float(stats.t.ppf(1 - alpha / 2, self.playlists - 1)) * self.spread / math.sqrt(self.playlists)
+        width = float(special.stdtrit(self.playlists - 1, 1 - alpha / 2)) * self.spread / math.sqrt(self.playlists)
         return self.mean - width, self.mean + width
 
     def playlists_needed(self, bar: float, alpha: float) -> int | None:
@@ -46,21 +46,52 @@ class Estimate:
         distance = abs(self.mean - bar)
         if self.playlists < 2 or distance == 0:
             return None
-        quantiles = float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
+        quantiles = float(special.ndtri(1 - alpha / 2) + special.ndtri(POWER))
         count = (quantiles * self.spread / distance) ** 2
         return max(math.ceil(count), self.playlists + 1) if count <= _MOST_PLAYLISTS else None
 
 
-def estimate(values: NDArray[np.float64], playlists: Sequence[int]) -> Estimate:
-    """Return the mean of ``values`` (n,) with its uncertainty; ``playlists`` (n,) says whose each value is."""
+def estimate(
+    values: NDArray[np.float64],
+    playlists: Sequence[int] | NDArray[np.int64],
+    weights: NDArray[np.float64] | None = None,
+) -> Estimate:
+    """Return the mean of ``values`` (n,) with its uncertainty.
+
+    Args:
+        values: One a question.
+        playlists: Whose each is, (n,): numbers from 0.
+        weights: How much each counts, (n,), above 0; all the same without. A share of tracks that is weighted with
+            their number has the share of all questions' tracks as its mean (a ratio estimator).
+    """
     count = len(values)
     if not count:
         return Estimate(0, 0, 0.0, 0.0)
-    _, owner = np.unique(np.asarray(playlists), return_inverse=True)
-    groups = int(owner.max()) + 1
-    mean = float(values.mean())
+    shares = np.ones(count) if weights is None else np.asarray(weights, np.float64)
+    owners = np.asarray(playlists)
+    groups = int(np.count_nonzero(np.bincount(owners)))
+    mean = float(shares @ values / shares.sum())
     if groups < 2:
         return Estimate(count, groups, mean, 0.0)
-    sums = np.bincount(owner, weights=values - mean, minlength=groups)
-    variance = groups / (groups - 1) * float(sums @ sums) / count**2
+    sums = np.bincount(owners, weights=shares * (values - mean))
+    variance = groups / (groups - 1) * float(sums @ sums) / float(shares.sum()) ** 2
     return Estimate(count, groups, mean, math.sqrt(variance * groups))
+
+
+def jackknife(whole: float, without: NDArray[np.float64], questions: int) -> Estimate:
+    """Return a figure that is no mean, with its uncertainty by what it would be without each playlist.
+
+    Args:
+        whole: The figure.
+        without: The same with one playlist left out, for each of them, (G,).
+        questions: How many questions there were.
+
+    Returns:
+        The figure, with the jackknife's standard error (Tukey 1958), which is rather too wide than too narrow (Efron
+        and Stein 1981).
+    """
+    groups = len(without)
+    if groups < 2:
+        return Estimate(questions, groups, whole, 0.0)
+    variance = (groups - 1) / groups * float(((without - without.mean()) ** 2).sum())
+    return Estimate(questions, groups, whole, math.sqrt(variance * groups))

@@ -30,11 +30,11 @@ class Margins:
     """How much NDCG a candidate may lose, at the worst end of its interval.
 
     Attributes:
-        incumbent: Against the incumbent, over all questions.
+        incumbent: Against the incumbent, over all questions; 0 asks it to be better, as it has to be than any baseline.
         slice: Against anything, in one slice.
     """
 
-    incumbent: float = 0.01
+    incumbent: float = 0.0
     slice: float = 0.03
 
 
@@ -50,6 +50,7 @@ class Comparison:
         low: Lower end of the 95 % interval.
         high: Upper end.
         verdict: Whether the bar is passed.
+        fail_level: Chance of a miss of the wider interval that has to lie below the bar for a fail.
     """
 
     against: str
@@ -59,13 +60,16 @@ class Comparison:
     low: float
     high: float
     verdict: Word
+    fail_level: float
 
     @property
     def playlists_needed(self) -> int | None:
         """How many playlists would probably settle it; None where it is settled or no number can be told."""
         if self.verdict != "inconclusive":
             return None
-        needed = self.difference.playlists_needed(self.bar, LEVEL)
+        needed = self.difference.playlists_needed(
+            self.bar, LEVEL if self.difference.mean > self.bar else self.fail_level
+        )
         return needed if needed is None else max(needed, LEAST_PLAYLISTS)
 
     @property
@@ -110,13 +114,14 @@ def judge(
         questions: What was asked, n of them.
         margins: What it may lose where it need not win.
     """
-    cells = [(other, name) for other in ndcg if other != candidate for name in (ALL, *SLICES)]
     owners = np.array([question.playlist for question in questions])
-    differences = {}
-    for other, name in cells:
-        rows = inside(questions, name)
-        if rows.any():
-            differences[other, name] = estimate((ndcg[candidate] - ndcg[other])[rows], owners[rows].tolist())
+    rows = {name: inside(questions, name) for name in (ALL, *SLICES)}
+    differences = {
+        (other, name): estimate((ndcg[candidate] - ndcg[other])[mine], owners[mine])
+        for other in ndcg
+        for name, mine in rows.items()
+        if other != candidate and mine.any()
+    }
     comparisons = tuple(
         compare(other, name, difference, _bar(other, name, margins), len(differences))
         for (other, name), difference in differences.items()
@@ -140,15 +145,16 @@ def compare(other: str, name: str, difference: Estimate, bar: float, comparisons
         bar: What has to be exceeded.
         comparisons: How many comparisons the verdict rests on.
     """
+    fail_level = LEVEL / max(comparisons, 1)
     low, high = difference.interval(LEVEL)
-    _, surely_below = difference.interval(LEVEL / max(comparisons, 1))
+    _, surely_below = difference.interval(fail_level)
     word: Word = "inconclusive"
     if surely_below < bar and difference.playlists >= LEAST_TO_FAIL:
         word = "fail"
     elif low > bar and difference.playlists >= LEAST_PLAYLISTS:
         word = "pass"
     # NDCG lies in [0, 1], so no difference lies outside [-1, 1]: all that is known where nothing was measured.
-    return Comparison(other, name, difference, bar, max(low, -1.0), min(high, 1.0), word)
+    return Comparison(other, name, difference, bar, max(low, -1.0), min(high, 1.0), word, fail_level)
 
 
 def conclude(comparisons: Sequence[Comparison]) -> Verdict:
@@ -175,13 +181,21 @@ def _doubt(unsettled: Sequence[Comparison]) -> str:
 
 
 def _praise(required: Sequence[Comparison], comparisons: Sequence[Comparison]) -> str:
-    overall = sorted((one for one in required if one.slice == ALL), key=lambda one: one.low)
-    baselines = [one for one in overall if one.against != INCUMBENT]
-    parts = [f"better than the best baseline: {_describe(one)}" for one in baselines[:1]]
-    parts += [f"not worse than what runs today: {_describe(one)}" for one in overall if one.against == INCUMBENT]
+    parts = [f"better than the best baseline: {_describe(one)}" for one in best_baseline(required)]
+    parts += [
+        f"{'not worse' if one.bar else 'better'} than what runs today: {_describe(one)}"
+        for one in required
+        if one.slice == ALL and one.against == INCUMBENT
+    ]
     thin = sorted({one.slice for one in comparisons if not one.required})
     parts += [f"too few playlists to judge slice {name} by itself" for name in thin]
     return f"Proven {'; '.join(parts)}."
+
+
+def best_baseline(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparison over all questions with the baseline that ranks best there; none without baselines."""
+    baselines = [one for one in comparisons if one.slice == ALL and one.against != INCUMBENT]
+    return sorted(baselines, key=lambda one: one.difference.mean)[:1]
 
 
 def _describe(one: Comparison) -> str:

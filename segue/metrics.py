@@ -1,11 +1,13 @@
-"""Ranking metrics over one ranked list each, against the whole catalogue; never against a sample of it.
+"""Ranking metrics, against the whole catalogue; never against a sample of it.
 
-All take ``ranked`` (n, k) track ids, best first, -1 for nothing, and ``relevant``, n sets of held-out ids, and return
-(n,) float64, NaN where a playlist holds out nothing. Definitions of NDCG, R-precision and clicks follow the RecSys
-Challenge 2018 (Zamani et al. 2019), with binary gains; recall, precision and MRR are the textbook ones.
+Those of a list's quality take ``ranked`` (n, k) track ids, best first, -1 for nothing, and ``relevant``, n sets of
+held-out ids, and return (n,) float64, NaN where a playlist holds out nothing. Definitions of NDCG, R-precision and
+clicks follow the RecSys Challenge 2018 (Zamani et al. 2019), with binary gains; recall, precision and MRR are the
+textbook ones. `popularity`, `dissimilarity` and `coverage` ask what lists are like beside being right.
 """
 
 from collections.abc import Collection, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,3 +84,48 @@ def clicks(ranked: Ids, relevant: Relevant) -> Values:
     found = hits(ranked[:, :500], relevant)
     first = np.where(found.any(axis=1), found.argmax(axis=1) // 10, 51) if found.shape[1] else np.full(len(found), 51)
     return first.astype(np.float64) + 0 * _sizes(relevant)
+
+
+def popularity(ranked: Ids, counts: NDArray[np.int64], k: int) -> Values:
+    """Return the mean of log2(1 + count) over the first ``k``, so that one more is twice as popular.
+
+    Args:
+        ranked: As everywhere (n, k); empty places are left out.
+        counts: How many training playlists hold each track, (tracks,).
+        k: How many places.
+
+    Returns:
+        (n,) float64, NaN where a list is empty.
+    """
+    first = ranked[:, :k]
+    there = first >= 0
+    each = np.where(there, np.log2(1.0 + counts[np.where(there, first, 0)]), 0.0)
+    places = _counts(there)
+    return np.asarray(each.sum(axis=1) / np.where(places > 0, places, np.nan), np.float64)
+
+
+def dissimilarity(ranked: Ids, labels: Sequence[Collection[str | int]], k: int) -> Values:
+    """Return how unlike the first ``k`` are: the mean Jaccard distance of the labels of two of them.
+
+    1 where no two share a label, 0 where all have the same (intra-list diversity, Ziegler et al. 2005).
+
+    Args:
+        ranked: As everywhere (n, k).
+        labels: Genres or artists of each track; tracks without any are left out.
+        k: How many places.
+
+    Returns:
+        (n,) float64, NaN where fewer than two tracks have a label.
+    """
+    values = np.full(len(ranked), np.nan)
+    for row, ids in enumerate(ranked[:, :k].tolist()):
+        known = [set(labels[number]) for number in ids if number >= 0 and labels[number]]
+        if len(known) > 1:
+            values[row] = np.mean([1 - len(one & two) / len(one | two) for one, two in combinations(known, 2)])
+    return values
+
+
+def coverage(ranked: Ids, k: int, tracks: int) -> float:
+    """Return the share of a catalogue of ``tracks`` that stands somewhere in the first ``k`` of any list."""
+    shown = np.unique(ranked[:, :k])
+    return float((shown >= 0).sum()) / tracks if tracks else 0.0

@@ -1,6 +1,7 @@
 """The gate through its command, from bundles and datasets on disk to exit codes and reports."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,13 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evaluation import examples, gate
 from evaluation.__main__ import main
+from evaluation.outcome import Trial
 from segue.bundle import CATALOGUE, MODEL, TOKENIZER, Bundle, write_bundle
 from segue.track import Track
 from tests.evaluation.tiny_dataset import genre_playlists, write_dataset
 from tests.support.tiny_bundle import tiny_tracks, write_tiny_bundle
 
 TRACKS = tiny_tracks(300)
+METRICS = {
+    "ndcg", "recall@10", "mrr@10", "precision@10", "r_precision", "clicks", "coverage@10", "coverage@500",
+    "popularity_bias@10", "artist_diversity@10", "unseen_hit@500", "cold_hit@500",
+}  # fmt: skip
 PASS, FAIL, INCONCLUSIVE, COULD_NOT_MEASURE = 0, 1, 2, 3
 
 
@@ -74,11 +81,11 @@ def _report(output: Path) -> dict[str, Any]:
 
 def test_a_better_bundle_passes_with_its_evidence(world: World, tmp_path: Path) -> None:
     """Exit code 0, and a report with every key of the contract."""
-    assert _gate(world, tmp_path, world.good, "--incumbent", str(world.stranger)) == PASS
+    assert _gate(world, tmp_path, world.good, "--incumbent", str(world.bad)) == PASS
     report = _report(tmp_path)
     assert report["verdict"] == "pass"
     assert report["bundle"] == Bundle.open(world.good).digest
-    assert report["incumbent"] == Bundle.open(world.stranger).digest
+    assert report["incumbent"] == Bundle.open(world.bad).digest
     assert report["dataset"] == world.digest
     assert (report["schema_version"], report["seed"], report["k"], report["playlists"]) == (1, 0, 500, 100)
     assert report["synthetic"] is False
@@ -91,7 +98,9 @@ def test_a_better_bundle_passes_with_its_evidence(world: World, tmp_path: Path) 
             "title": 100, "1": 100, "5": 100, "10": 100, "25": 100, "all": 500,
         }  # fmt: skip
         for row in by_slice.values():
-            assert set(row) == {"n", "ndcg", "recall@10", "mrr@10", "precision@10", "r_precision", "clicks"}
+            assert set(row) == {"n", *METRICS}
+    for by_slice in report["intervals"].values():
+        assert all(set(row) == METRICS for row in by_slice.values())
     keys = {"against", "slice", "metric", "n", "effect", "low", "high", "verdict", "playlists_needed"}
     assert all(keys <= set(comparison) for comparison in report["comparisons"])
 
@@ -104,6 +113,28 @@ def test_effects_are_the_differences_of_the_metrics(world: World, tmp_path: Path
         ours, theirs = (report["metrics"][model][one["slice"]]["ndcg"] for model in ("candidate", one["against"]))
         assert one["effect"] == pytest.approx(ours - theirs, abs=2e-6)
         assert one["low"] <= one["effect"] <= one["high"]
+
+
+def test_intervals_hold_their_figures(world: World, tmp_path: Path) -> None:
+    """What cannot be told is null in both; everything else lies within its interval."""
+    _gate(world, tmp_path, world.good)
+    report = _report(tmp_path)
+    for model, by_slice in report["metrics"].items():
+        for name, row in by_slice.items():
+            for metric in METRICS:
+                ends = report["intervals"][model][name][metric]
+                assert (row[metric] is None) == (ends is None)
+                assert ends is None or ends[0] <= row[metric] <= ends[1]
+
+
+def test_a_bundle_that_is_only_as_good_as_what_runs_does_not_pass(world: World, tmp_path: Path) -> None:
+    """A pass says better. Who wants to ship what is not worse asks for it by a margin, and the verdict says so."""
+    incumbent = ("--incumbent", str(world.stranger))
+    assert _gate(world, tmp_path, world.good, *incumbent) == INCONCLUSIVE
+    assert "against incumbent on all queries" in _report(tmp_path)["reason"]
+    assert _gate(world, tmp_path, world.good, *incumbent, "--margin", "0.01") == PASS
+    assert "not worse than what runs today" in _report(tmp_path)["reason"]
+    assert "allowed to lose 0.01" in _report(tmp_path)["reason"]
 
 
 def test_a_bundle_worse_than_what_runs_fails(world: World, tmp_path: Path) -> None:
@@ -138,7 +169,8 @@ def test_the_page_says_it_all_without_the_network(world: World, tmp_path: Path) 
     _gate(world, tmp_path, world.good)
     page = (tmp_path / "report.html").read_text()
     assert "Pass: ship it" in page
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 6
+    assert "Where it gains and loses most" in page
     assert '<span class="hit">' in page
     assert world.digest in page
     assert "Synthetic data" not in page
@@ -147,6 +179,41 @@ def test_the_page_says_it_all_without_the_network(world: World, tmp_path: Path) 
     assert "&lt;script&gt;alert(1)" in page
     assert not re.search(r"(src|href)=[\"']?(https?:)?//|@import|url\(\s*[\"']?http", page)
     assert 'name="viewport"' in page
+
+
+def test_the_examples_are_where_most_is_gained_and_lost(world: World) -> None:
+    """Against what runs today, most first, a playlist once; the answers are shown with the very NDCG of the report."""
+    outcome = gate.run(Trial(world.bad, world.dataset, world.good, playlists=40, foreign_dataset=True))
+    lost = examples.losses(outcome)
+    drops = [one.answers[1].ndcg - one.answers[0].ndcg for one in lost]
+    assert [[answer.model for answer in one.answers] for one in lost] == [["candidate", "incumbent"]] * 3
+    assert drops == sorted(drops, reverse=True)
+    assert drops[0] == (outcome.ndcg["incumbent"] - outcome.ndcg["candidate"]).max()
+    assert len({one.question.playlist for one in lost}) == 3
+    for answer in lost[0].answers:
+        marked = [track.uri in {outcome.tracks[i].uri for i in lost[0].question.relevant}
+                  for track, _ in answer.continuation if track]  # fmt: skip
+        assert [hit for _, hit in answer.continuation] == marked
+    equal = gate.run(Trial(world.good, world.dataset, world.good, playlists=40))
+    assert examples.gains(equal) == examples.losses(equal) == []
+    assert {one.answers[0].model for one in examples.gains(gate.run(Trial(world.good, world.dataset)))} == {"candidate"}
+
+
+def test_the_page_leads_to_where_things_come_from(world: World, tmp_path: Path) -> None:
+    """Dataset, commit and run are links where their addresses are told; what they are called is escaped in them."""
+    links = ["dataset=../dataset/validation.html", "run=https://mlflow.example/#/runs/{}"]
+    _gate(world, tmp_path, world.good, *(part for link in links for part in ("--link", link)))
+    page = (tmp_path / "report.html").read_text()
+    assert '<a href="../dataset/validation.html"><code>sha256:' in page
+    assert '<a href="https://mlflow.example/#/runs/%3Cscript%3Ealert%281%29%3C/script%3E"><code>&lt;script' in page
+
+
+@pytest.mark.parametrize("link", ["run=javascript:alert(1)", "elsewhere=https://example.org", "run=", "run"])
+def test_a_link_that_is_none_is_refused(world: World, tmp_path: Path, link: str) -> None:
+    """Nothing but an http address or a path gets into a page."""
+    with pytest.raises(SystemExit) as stop:
+        _gate(world, tmp_path, world.good, "--link", link)
+    assert stop.value.code == COULD_NOT_MEASURE
 
 
 def test_a_synthetic_dataset_is_marked(world: World, tmp_path: Path) -> None:
@@ -210,15 +277,45 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_ends_with_the_verdict(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("word, code", [("pass", PASS), ("fail", FAIL), ("inconclusive", INCONCLUSIVE)])
+def test_the_command_ends_with_the_verdict(world: World, tmp_path: Path, word: str, code: int) -> None:
     """As a pipeline sees it: a process, its exit code, one line of verdict on standard output."""
-    common = ["--dataset", str(world.dataset), "--output", str(tmp_path)]
-    done = _run("gate", "--bundle", str(world.good), *common)
-    assert (done.returncode, done.stdout.splitlines()[0].split(":")[0]) == (PASS, "pass")
+    more = {
+        "pass": ["--bundle", str(world.good)],
+        "fail": ["--bundle", str(world.bad), "--incumbent", str(world.good)],
+        "inconclusive": ["--bundle", str(world.good), "--playlists", "10"],
+    }
+    done = _run("gate", *more[word], "--dataset", str(world.dataset), "--output", str(tmp_path))
+    assert (done.returncode, done.stdout.splitlines()[0].split(":")[0]) == (code, word)
     assert "ranking candidate" in done.stderr
-    done = _run("gate", "--bundle", str(tmp_path / "none"), *common)
+
+
+def test_the_command_that_could_not_measure_ends_with_three(world: World, tmp_path: Path) -> None:
+    """One sentence on standard error, nothing that a pipeline could take for a verdict."""
+    done = _run("gate", "--bundle", str(tmp_path / "none"), "--dataset", str(world.dataset), "--output", str(tmp_path))
     assert (done.returncode, done.stdout) == (COULD_NOT_MEASURE, "")
     assert "Traceback" not in done.stderr
+
+
+def test_an_error_that_nobody_thought_of_is_no_verdict(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python would end with 1, which says fail; here it is 3, and no report."""
+    monkeypatch.setattr(gate, "score", lambda *_: 1 / 0)
+    assert _gate(world, tmp_path, world.good) == COULD_NOT_MEASURE
+    assert "ZeroDivisionError" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_reader_who_left_does_not_change_the_verdict(world: World, tmp_path: Path) -> None:
+    """Standard output is closed by whoever read it; the exit code still is the report's verdict, never another one."""
+    command = [sys.executable, "-m", "evaluation", "gate", "--bundle", str(world.good), "--dataset", str(world.dataset)]
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        done = subprocess.run([*command, "--output", str(tmp_path)], stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == PASS
+    assert _report(tmp_path)["verdict"] == "pass"
 
 
 def test_wrong_usage_of_the_gate_does_not_read_as_a_verdict() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.statistics import POWER, estimate
+from evaluation.statistics import POWER, estimate, jackknife
 
 
 def test_one_question_per_playlist_is_the_ordinary_t_interval() -> None:
@@ -61,3 +61,33 @@ def test_an_effect_right_on_the_bar_is_never_settled() -> None:
     """No number of playlists is promised where none would do."""
     assert estimate(np.array([0.1, -0.1] * 20), range(40)).playlists_needed(0.0, 0.05) is None
     assert estimate(np.array([0.1, -0.1] * 20) + 1e-9, range(40)).playlists_needed(0.0, 0.05) is None
+
+
+def test_a_weighted_share_is_the_share_of_all_tracks() -> None:
+    """One of one and none of nine is one of ten, not a half; all weights alike are no weights."""
+    assert estimate(np.array([1.0, 0.0]), [0, 1], np.array([1.0, 9.0])).mean == pytest.approx(0.1)
+    values = np.random.default_rng(5).random(50)
+    plain, weighted = estimate(values, range(50)), estimate(values, range(50), np.full(50, 3.0))
+    assert weighted.interval(0.05) == pytest.approx(plain.interval(0.05))
+
+
+def test_a_weighted_interval_covers_the_truth() -> None:
+    """Shares of 1 to 30 tracks each, weighted with their number: about 95 of 100 intervals hold the true share."""
+    generator = np.random.default_rng(6)
+    covered = 0
+    for _ in range(1000):
+        tracks = generator.integers(1, 31, 200)
+        chance = generator.beta(1, 4, 200)
+        found = estimate(generator.binomial(tracks, chance) / tracks, range(200), tracks.astype(float))
+        low, high = found.interval(0.05)
+        covered += low <= 0.2 <= high
+    assert 0.93 < covered / 1000 < 0.97
+
+
+def test_the_jackknife_of_a_mean_is_its_t_interval() -> None:
+    """Where both can be had, they are the same."""
+    values = np.random.default_rng(7).random(40)
+    without = (values.sum() - values) / 39
+    found = jackknife(float(values.mean()), without, 40)
+    assert found.interval(0.05) == pytest.approx(estimate(values, range(40)).interval(0.05))
+    assert jackknife(0.3, np.array([0.0]), 5).interval(0.05) == (-np.inf, np.inf)

@@ -45,7 +45,7 @@ def test_a_candidate_that_is_no_better_rarely_passes() -> None:
 
 def test_a_candidate_at_the_incumbents_margin_rarely_passes() -> None:
     """Non-inferiority keeps its level where it matters: at the margin itself."""
-    words = _verdicts(gain=-0.01, playlists=150, against="incumbent")
+    words = _verdicts(gain=-0.01, playlists=150, against="incumbent", margins=Margins(incumbent=0.01))
     assert words["pass"] <= 0.055 * ROUNDS
 
 
@@ -55,15 +55,31 @@ def test_a_better_candidate_passes_and_a_worse_one_fails() -> None:
     assert _verdicts(gain=-0.06, playlists=150)["fail"] > 0.9 * ROUNDS
 
 
-def test_an_equal_candidate_passes_against_the_incumbent_with_enough_playlists() -> None:
-    """Not worse is enough against what runs today; the same scores are not worse."""
+def test_an_equal_candidate_passes_against_the_incumbent_only_with_a_margin() -> None:
+    """What runs today is left in place by a model that is no better, unless somebody asked for no more than that."""
     questions = _questions(60)
     candidate, rival = _simulate(questions, 0.2, seed=0)
     scores = {"candidate": candidate, "incumbent": candidate.copy(), "ials": rival}
-    assert judge(scores, "candidate", questions, Margins()).word == "pass"
-    assert (
-        _verdicts(gain=0.0, playlists=700, against="incumbent")["pass"] > 0.75 * ROUNDS
-    )  # .85 by the normal approximation
+    verdict = judge(scores, "candidate", questions, Margins())
+    assert verdict.word == "inconclusive"
+    assert "Not proven: +0.0000 NDCG against incumbent" in verdict.reason
+    verdict = judge(scores, "candidate", questions, Margins(incumbent=0.01))
+    assert verdict.word == "pass"
+    assert "not worse than what runs today" in verdict.reason
+    words = _verdicts(gain=0.0, playlists=700, against="incumbent", margins=Margins(incumbent=0.01))
+    assert words["pass"] > 0.75 * ROUNDS  # .85 by the normal approximation
+
+
+def test_a_candidate_better_than_the_incumbent_passes() -> None:
+    """And the sentence says better, not just not worse; the best baseline is the one that ranks best."""
+    questions = _questions(60)
+    candidate, rival = _simulate(questions, 0.2, seed=0)
+    scores = {"candidate": candidate, "popularity": rival - 0.1, "incumbent": rival, "ials": rival - 0.05}
+    verdict = judge(scores, "candidate", questions, Margins())
+    assert verdict.word == "pass"
+    assert "better than the best baseline: +0.2" in verdict.reason
+    assert "against ials" in verdict.reason
+    assert "; better than what runs today" in verdict.reason
 
 
 @pytest.mark.parametrize("playlists", [1, 2, 5, LEAST_PLAYLISTS - 1])
@@ -150,6 +166,17 @@ def test_every_baseline_has_to_be_beaten() -> None:
     assert overall["ials"].verdict == "inconclusive"
     assert overall["popularity"].playlists_needed is None
     assert (overall["ials"].playlists_needed or 0) > 100
+
+
+def test_what_it_takes_to_prove_harm_counts_all_comparisons() -> None:
+    """A candidate that seems worse needs more playlists to be failed than one comparison by itself would."""
+    questions = _questions(100)
+    candidate, rival = _simulate(questions, -0.01, seed=3)
+    scores = {"candidate": candidate, "ials": rival}
+    few = judge(scores, "candidate", questions, Margins())
+    many = judge(scores | dict.fromkeys("abcdef", rival), "candidate", questions, Margins())
+    needed = [verdict.comparisons[0].playlists_needed or 0 for verdict in (few, many)]
+    assert 0 < needed[0] < needed[1]
 
 
 def test_a_comparison_reads_as_the_report_promises() -> None:

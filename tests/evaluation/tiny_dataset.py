@@ -20,15 +20,18 @@ def write_dataset(
     playlists: Sequence[tuple[str, Sequence[int]]],
     splits: Sequence[str],
     synthetic: bool = True,
+    genres: Mapping[int, str] | None = None,
 ) -> str:
-    """Write playlists (name, track numbers) with their splits; return the dataset's digest."""
+    """Write playlists (name, track numbers) with their splits, and genres by track; return the dataset's digest."""
     path.mkdir(parents=True, exist_ok=True)
     count = len(tracks)
     trained = [held for (_, held), split in zip(playlists, splits, strict=True) if split == "train"]
     train_count = np.bincount([t for held in trained for t in set(held)], minlength=count)
+    artists = sorted({track.artist for track in tracks})
     _write(path, "tracks", {
         "track": _int(range(count)), "uri": [t.uri for t in tracks], "title": [t.title for t in tracks],
-        "artist": [t.artist for t in tracks], "album": [t.album for t in tracks], "artist_id": _int([-1] * count),
+        "artist": [t.artist for t in tracks], "album": [t.album for t in tracks],
+        "artist_id": _int(artists.index(t.artist) for t in tracks),
         "album_id": _int([-1] * count), "song": _int(range(count)), "train_count": _int(train_count),
     })  # fmt: skip
     numbers = range(len(playlists))
@@ -41,6 +44,8 @@ def write_dataset(
     columns = np.array(entries, np.int32).reshape(-1, 3).T
     _write(path, "entries", dict(zip(("playlist", "position", "track"), map(_int, columns), strict=True)))
     _write(path, "split", {"playlist": _int(numbers), "split": list(splits)})
+    if genres is not None:
+        _write(path, "features", {"track": _int(genres), "genres": list(genres.values()), "tempo": [1.5] * len(genres)})
     files = {file.name: {"sha256": sha256_file(file), "bytes": file.stat().st_size} for file in path.glob("*.parquet")}
     counts = {"playlists": len(playlists), "tracks": count, "entries": len(entries)}
     manifest = {"schema_version": 1, "synthetic": synthetic, "seed": 0, "counts": counts, "files": files, "sources": {}}
