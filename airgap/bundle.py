@@ -29,7 +29,7 @@ PROGRAMS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 # What an upgrade changes on a node, in the same layout.
-UPGRADED = {"bin": {"kubernetes": ("kubeadm", "kubelet", "kubectl")}}
+UPGRADED: dict[str, dict[str, tuple[str, ...]]] = {"bin": {"kubernetes": ("kubeadm", "kubelet", "kubectl")}}
 # One archive of images for each kind of node (images.toml, `on`).
 ARCHIVES = ("cluster", "pods")
 

@@ -35,7 +35,7 @@ class Nodes:
         for version in (OLD, NEW):
             self._bundle(version)
         members = {"control_plane": control_plane, "workers": workers}
-        groups = {name: {"hosts": {host: {} for host in hosts}} for name, hosts in members.items()}
+        groups = {name: {"hosts": {host: dict[str, str]() for host in hosts}} for name, hosts in members.items()}
         (folder / "hosts.json").write_text(json.dumps({"cluster": {"children": groups}}))
         (folder / "group_vars").mkdir()  # what stands in hosts.json itself yields to the playbooks' group_vars/all.yml
         (folder / "group_vars/cluster.json").write_text(json.dumps(SETTINGS))
