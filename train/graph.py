@@ -41,6 +41,7 @@ class ServingGraph(nn.Module):
         self.register_buffer("popularity", candidates[:, -1].contiguous())
         self.register_buffer("bias", bias.detach().clone())
         self.playlist, self.llara, self.encoder = ranker.playlist, ranker.llara, encoder
+        self.neighbourhood = ranker.neighbourhood
         self.projector: Projector = ranker.tracks.projector
         self.popularity_weight = ranker.popularity
 
@@ -54,8 +55,11 @@ class ServingGraph(nn.Module):
         playlist = self.playlist(torch.cat([known, unknown], 1), present, title_grams)
         if self.llara is not None:
             playlist = playlist + self.llara(prompt_tokens, known, here, unknown, told)
-        weight = self.popularity_weight[bucket_of(present.sum(1))].unsqueeze(1)
+        count = present.sum(1)
+        weight = self.popularity_weight[bucket_of(count)].unsqueeze(1)
         logits: Tensor = playlist @ self.columns + weight * self.popularity + self.bias
+        if self.neighbourhood is not None:
+            logits = logits + self.neighbourhood(ids, count)
         return logits
 
     def _unknown(self, tokens: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from train.ials_start import Start, ials_start
 from train.interactions import Interactions
 from train.lightgcn import xavier_start
 from train.lightgcn_training import Metrics, Progress, Trainer, TrainingSettings, identity
+from train.neighbours import NeighbourTable, neighbour_table
 from train.team import ALONE, Team
 from train.tracking import stage_run
 
@@ -37,13 +38,17 @@ class Config(TrainingSettings):
 
     dataset: str
     output: str
+    neighbours: int
+    neighbour_ridge: float
+    neighbour_ridge_by_count: float
     threads: int
 
 
 def run(config: Config, clock: Callable[[], float] = time.monotonic, team: Team = ALONE) -> None:
-    """Write vectors of tracks, playlists, artists and albums (``tracks.npy`` …) and ``metrics.json``.
+    """Write vectors of tracks, playlists, artists and albums (``tracks.npy`` …), neighbours and ``metrics.json``.
 
-    The arrays are float32, a row each, zero where there was nothing to learn from.
+    The vectors are float32, a row each, zero where there was nothing to learn from; the neighbours of tracks are a
+    `train.neighbours.NeighbourTable`.
 
     Args:
         config: The settings.
@@ -65,6 +70,7 @@ def run(config: Config, clock: Callable[[], float] = time.monotonic, team: Team 
         if team.leads:
             with whole_directory(output) as folder:
                 _write(folder, trainer, start, progress)
+                _neighbours(config, interactions).save(folder)
     if team.size == 1:  # of several, one may still be lost; who started them clears away when all are done
         shutil.rmtree(checkpoints, ignore_errors=True)
 
@@ -87,6 +93,12 @@ def _start(config: Config, dataset: Dataset, interactions: Interactions, checkpo
     team.wait()
     parts = load_file(kept)
     return Start(parts["nodes"], [parts["artists"], parts["albums"]])
+
+
+def _neighbours(config: Config, interactions: Interactions) -> NeighbourTable:
+    if config.neighbours == 0:
+        return NeighbourTable.empty(interactions.n_items)
+    return neighbour_table(interactions, config.neighbours, config.neighbour_ridge, config.neighbour_ridge_by_count)
 
 
 def training_interactions(dataset: Dataset) -> Interactions:

@@ -24,6 +24,8 @@ from train.encoder import LoadedEncoder, load_encoder, seeded, tokeniser
 from train.examples import validation
 from train.inputs import catalogue_of, load_rows, playlists_of
 from train.llara_model import Llara, Ranker
+from train.neighbourhood import Neighbourhood
+from train.neighbours import NeighbourTable
 from train.projector import load_projector
 from train.ranker_training import Phase, PhaseSettings, Training, calibrate, judge, parameters_of, train_phase
 from train.settings import CONFIG
@@ -92,7 +94,11 @@ def run(config: Config, team: Team = ALONE) -> None:
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name in phase.parameters)
             train_phase(model, phase, training, checkpoints / f"{identity}-{phase.name}.pt", on_epoch)
-            (open_gates if phase.curriculum else weigh_titles)(model, training)
+            if phase.curriculum:
+                open_gates(model, training)
+            else:
+                weigh_titles(model, training)
+                weigh_neighbours(model, training)
         if team.leads:
             log_plot(learning_curves(history), "learning_curves.png")
             _write(config, model, history)
@@ -119,9 +125,12 @@ def build(config: Config, dataset: Dataset, loaded: LoadedEncoder) -> Ranker:
     fold_in = ridge_fold_in(start.seen(catalogue.count), config.fold_in_ridge)
     tracks = TrackVectors(catalogue, start, projector)
     playlist = PlaylistVector(dimension, config.gram_buckets, config.mix_hidden, fold_in)
+    table = NeighbourTable.load(Path(config.lightgcn), len(catalogue.count))
+    neighbourhood = Neighbourhood(table) if table.ids.shape[1] else None
     if config.backbone_layers == 0:
-        return Ranker(tracks, playlist, None)
-    return Ranker(tracks, playlist, Llara(backbone_of(config, loaded), dimension, config.behaviour_tokens))
+        return Ranker(tracks, playlist, None, neighbourhood)
+    llara = Llara(backbone_of(config, loaded), dimension, config.behaviour_tokens)
+    return Ranker(tracks, playlist, llara, neighbourhood)
 
 
 def backbone_of(config: Config, loaded: LoadedEncoder) -> Backbone:
@@ -208,17 +217,30 @@ def weigh_titles(
     playlists this is worth .007 NDCG at one seed and .011 at ten and more (docs/quality.md).
     """
     model.reads_language = False
+    _weigh(model.playlist.title_weight, model, training, choices, otherwise=1.0)
+
+
+def weigh_neighbours(
+    model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+) -> None:
+    """Set how much the table of neighbours counts, by number of seeds, to the choice that ranks validation best."""
+    if model.neighbourhood is not None:
+        model.reads_language = False
+        _weigh(model.neighbourhood.weight, model, training, choices, otherwise=0.0)
+
+
+def _weigh(weight: Tensor, model: Ranker, training: Training, choices: tuple[float, ...], otherwise: float) -> None:
+    """Fill ``weight`` (buckets,) in place with the best choices; ``otherwise`` stands where there are no seeds."""
     figures = {}
     for choice in choices:
-        model.playlist.title_weight.fill_(choice)
+        weight.fill_(choice)
         figures[choice] = judge(model, training)
-    model.playlist.title_weight.fill_(1.0)
+    weight.fill_(otherwise)
     judged = figures[choices[0]]
     for bucket, seeds in enumerate(BUCKETS if judged else ()):
         nearest = min(judged, key=lambda count: abs(math.log((count + 1) / (seeds + 1))))
         if nearest:
-            best = max(choices, key=lambda choice: figures[choice][nearest])
-            model.playlist.title_weight[bucket] = best
+            weight[bucket] = max(choices, key=lambda choice: figures[choice][nearest])
 
 
 def open_gates(model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.5, 1.0)) -> None:

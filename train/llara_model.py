@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from train.backbone import Backbone
+from train.neighbourhood import Neighbourhood
 from train.skeleton import BUCKETS, PlaylistVector, TrackVectors, bucket_of
 
 BEHAVIOUR_POSITION = 100
@@ -66,10 +67,16 @@ class Llara(nn.Module):
 class Ranker(nn.Module):
     """The whole model: playlists to logits over the catalogue."""
 
-    def __init__(self, tracks: TrackVectors, playlist: PlaylistVector, llara: Llara | None) -> None:
-        """Join the parts; without ``llara`` the skeleton ranks alone."""
+    def __init__(
+        self,
+        tracks: TrackVectors,
+        playlist: PlaylistVector,
+        llara: Llara | None,
+        neighbourhood: Neighbourhood | None = None,
+    ) -> None:
+        """Join the parts; without ``llara`` and ``neighbourhood`` the skeleton ranks alone."""
         super().__init__()
-        self.tracks, self.playlist, self.llara = tracks, playlist, llara
+        self.tracks, self.playlist, self.llara, self.neighbourhood = tracks, playlist, llara, neighbourhood
         # The skeleton is trained first, and by itself: asking a silent language model would cost most of the time.
         self.reads_language = True
         self.log_count = torch.log1p(tracks.catalogue.count)

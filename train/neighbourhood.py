@@ -36,10 +36,11 @@ class Neighbourhood(nn.Module):
             seeds: (B, S) catalogue ids, padded with -1; S >= 1.
             count: (B,) tracks of each playlist, those that the catalogue lacks included.
         """
-        rows = nn.functional.embedding(seeds.clamp(min=0), self.row.unsqueeze(1)).squeeze(2)  # (B, S)
-        ids = self.ids[rows].flatten(1).long()  # (B, S * K)
+        # Looked up as embeddings, which export as plain Gathers; the tables stay 32-bit integers in the graph.
+        rows = nn.functional.embedding(seeds.clamp(min=0), self.row.unsqueeze(1)).squeeze(2).long()  # (B, S)
+        ids = nn.functional.embedding(rows, self.ids).flatten(1).long()  # (B, S * K)
         values = nn.functional.embedding(rows, self.values) * (seeds >= 0).unsqueeze(2)
-        summed = torch.zeros(len(seeds), len(self.row)).scatter_add(1, ids, values.flatten(1))
-        leaders = summed.topk(min(_LEADERS, len(self.row)), dim=1).values.mean(1, keepdim=True)
+        summed = torch.zeros(seeds.shape[0], self.row.shape[0]).scatter_add(1, ids, values.flatten(1))
+        leaders = summed.topk(min(_LEADERS, self.row.shape[0]), dim=1).values.mean(1, keepdim=True)
         gain: Tensor = summed * (self.weight[bucket_of(count)].unsqueeze(1) / leaders.clamp(min=1e-9))
         return gain

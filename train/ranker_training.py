@@ -236,17 +236,23 @@ def judge(model: Ranker, training: Training) -> dict[int, float]:
 
     Of a team, each ranks its part of them.
     """
+    asked = {count: examples for count, examples in training.judged.items() if examples}
+    own = {count: examples[training.team.part(len(examples))] for count, examples in asked.items()}
+    lists = rank(model, training, own)
+    relevant = {count: [set(e.targets.tolist()) for e in examples] for count, examples in own.items()}
+    return {count: training.team.mean(ndcg(lists[count], relevant[count], 500)) for count in asked}
+
+
+def rank(model: Ranker, training: Training, asked: Mapping[int, Sequence[Example]]) -> dict[int, NDArray[np.int64]]:
+    """Return the best 500 of the whole catalogue (examples, 500) for each group of examples, seeds left out."""
     with torch.no_grad():
         everything = torch.arange(len(model.tracks.catalogue.count))
         vectors, bias = model.candidates(everything, model.tracks.catalogue.count == 0)
-        figures = {}
-        for count, examples in training.judged.items():
-            if examples:
-                own = examples[training.team.part(len(examples))]
-                ranked = [_rank(model, training, part, vectors, bias) for part in _parts(own)]
-                lists = np.concatenate([np.empty((0, min(500, len(everything))), np.int64), *ranked])
-                figures[count] = training.team.mean(ndcg(lists, [set(e.targets.tolist()) for e in own], 500))
-    return figures
+        nobody = np.empty((0, min(500, len(everything))), np.int64)
+        return {
+            group: np.concatenate([nobody, *(_rank(model, training, part, vectors, bias) for part in _parts(examples))])
+            for group, examples in asked.items()
+        }
 
 
 def _parts(examples: Sequence[Example], size: int = 64) -> Iterator[Sequence[Example]]:
@@ -259,6 +265,9 @@ def _rank(
     inputs = as_tensors(examples, training)
     hidden = model.tracks.catalogue.count[inputs["seeds"].clamp(min=0)] == 0
     logits = model.playlists(inputs, hidden) @ vectors.T + bias
+    if model.neighbourhood is not None:
+        seeds = nn.functional.pad(inputs["seeds"], (0, 1), value=-1)  # never without a column
+        logits += model.neighbourhood(seeds, (seeds >= 0).sum(1))
     for row, example in enumerate(examples):
         logits[row, list(example.query.seeds)] = -torch.inf
     top: NDArray[np.int64] = logits.topk(min(500, logits.shape[1]), dim=1).indices.numpy()

@@ -1,12 +1,16 @@
 """A ranker over a catalogue of a few genres, built of the real parts at a small size."""
 
+import numpy as np
 import torch
 
 from segue.query import Encoding
 from tests.support.tiny_bert import WIDTH
 from train.backbone import EncoderBackbone
 from train.encoder import LoadedEncoder
+from train.interactions import Interactions
 from train.llara_model import Llara, Ranker
+from train.neighbourhood import Neighbourhood
+from train.neighbours import NeighbourTable, neighbour_table
 from train.projector_model import Projector
 from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
 
@@ -42,7 +46,20 @@ def tiny_ranker(loaded: LoadedEncoder, tracks: int = 600, loud: bool = True, see
             torch.nn.init.normal_(weight, std=0.3)
         for table in (vectors.artist, vectors.album, vectors.bias):
             torch.nn.init.normal_(table.weight, std=0.1)
-    return Ranker(vectors, playlist, llara).eval()
+    neighbourhood = Neighbourhood(tiny_neighbours(catalogue, seed))
+    if loud:
+        neighbourhood.weight.copy_(torch.linspace(0.0, 2.0, len(neighbourhood.weight)))
+    return Ranker(vectors, playlist, llara, neighbourhood).eval()
+
+
+def tiny_neighbours(catalogue: CatalogueTensors, seed: int = 0, playlists: int = 120) -> NeighbourTable:
+    """Return a table, large enough to be rounded, made of random playlists of the tracks that are not cold."""
+    rng = np.random.default_rng(seed)
+    known = np.flatnonzero(catalogue.count.numpy())
+    tracks = rng.choice(known, (playlists, 12))
+    users = np.repeat(np.arange(playlists), tracks.shape[1])
+    edges = Interactions.of(users, tracks.ravel(), playlists, len(catalogue.count))
+    return neighbour_table(edges, 150, ridge=5.0, ridge_by_count=1.0)
 
 
 def tiny_encoding(loaded: LoadedEncoder) -> Encoding:

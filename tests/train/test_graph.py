@@ -112,6 +112,25 @@ def test_words_place_a_track_that_the_catalogue_lacks(exported: Exported) -> Non
     assert ids[0].tolist() != ids[1].tolist()
 
 
+def test_neighbours_of_a_seed_come_up(exported: Exported) -> None:
+    """In both graphs the table lifts what the seed speaks for, and it stands there in integers."""
+    neighbourhood = exported.graph.neighbourhood
+    assert neighbourhood is not None
+    query = Query(seeds=(3,), words=("humble by kendrick",))
+    neighbours = neighbourhood.ids[neighbourhood.row[3]][:5].tolist()
+    ranked = {path: exported.rank(path, [query], TRACKS) for path in (exported.float_path, exported.int8_path)}
+    weight = neighbourhood.weight.clone()
+    neighbourhood.weight.zero_()
+    silent = exported.torch_scores([query])[0]
+    neighbourhood.weight.copy_(weight)
+    for ids, scores in ranked.values():
+        by_track = dict(zip(ids[0].tolist(), scores[0].tolist(), strict=True))
+        assert all(by_track[track] > silent[track] + 0.1 for track in set(neighbours) - {3})
+    tensors = {tensor.name: tensor.data_type for tensor in onnx.load(str(exported.int8_path)).graph.initializer}
+    assert tensors["neighbourhood.values.int8"] == onnx.TensorProto.INT8
+    assert tensors["neighbourhood.ids"] == onnx.TensorProto.INT32
+
+
 def test_rounded_rows_are_within_half_a_step() -> None:
     """Each row has its own scale, its largest number uses the whole range, and a row of zeros stays one."""
     table = np.random.default_rng(0).normal(size=(50, 30)).astype(np.float32) * np.logspace(-3, 3, 50)[:, None]
