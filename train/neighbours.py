@@ -182,7 +182,7 @@ def ease(distinct: sp.csr_array, size: Integers, ridge: float, ridge_by_count: f
 
     def best(rows: slice, k: int) -> tuple[Integers, Floats]:
         by_playlist = (distinct[rows] @ inverse) / penalty[rows, None]
-        scores = torch.from_numpy(np.ascontiguousarray((distinct @ by_playlist.T).T)) * scale
+        scores = torch.from_numpy(distinct @ np.ascontiguousarray(by_playlist.T)).T.contiguous() * scale
         own = torch.arange(rows.start, rows.start + len(scores))
         scores[torch.arange(len(scores)), own] *= other[own]
         values, classes = scores.topk(k, dim=1)
@@ -195,8 +195,8 @@ def _inverse(distinct: sp.csr_array, weight: Floats) -> Floats:
     """Return M (playlists, playlists), the inverse of 1 + X diag(weight) X'."""
     kernel = torch.from_numpy((distinct.T @ sp.diags_array(weight) @ distinct).toarray())
     kernel.diagonal().add_(1)
-    inverse: Floats = torch.cholesky_inverse(torch.linalg.cholesky(kernel)).numpy()
-    return inverse
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(kernel))
+    return np.ascontiguousarray(inverse.numpy())  # LAPACK's is by columns, and scipy would copy it for each product
 
 
 def co_occurrence(distinct: sp.csr_array, size: Integers) -> Best:

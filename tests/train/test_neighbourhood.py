@@ -27,7 +27,8 @@ def neighbourhood() -> Neighbourhood:
 def gain(neighbourhood: Neighbourhood, *seeds: list[int]) -> Tensor:
     """Return what every track gains for playlists of the same padded length."""
     ids = torch.tensor(seeds)
-    return neighbourhood(ids, (ids >= 0).sum(1))
+    gained: Tensor = neighbourhood(ids, (ids >= 0).sum(1))
+    return gained
 
 
 def test_it_begins_silent() -> None:

@@ -45,8 +45,8 @@ def test_rows_are_ease_in_closed_form() -> None:
     """Kept whole, a row holds what the primal solution over all tracks does, wherever that is above zero."""
     held = playlists()
     table, expected = table_of(held, 60), np.maximum(closed_form(held), 0)
-    for track in np.flatnonzero(held.sum(0)):
-        np.testing.assert_allclose(spoken(table, track, 60), expected[track], atol=1e-5)
+    for track in np.flatnonzero(held.sum(0)).tolist():
+        np.testing.assert_allclose(spoken(table, track, 60).tolist(), expected[track].tolist(), atol=1e-5)
 
 
 @pytest.mark.parametrize("most_playlists", [1000, 1])
