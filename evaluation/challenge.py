@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from evaluation.slices import read_json, text_of
@@ -23,7 +24,7 @@ from segue.query import Query
 from segue.track import track_words
 
 LENGTH = 500
-_BATCH = 64
+_BATCH = 512
 _BREAKING = frozenset(',\r\n"')  # the format has no quoting
 
 
@@ -142,12 +143,13 @@ def _continue(ranker: Ranker, playlists: Sequence[Incomplete]) -> list[list[str]
                 f"The catalogue of {len(ranker.catalogue)} tracks has only {int((row >= 0).sum())} left for playlist "
                 f"{playlist.pid} beside its own, and a submission needs {LENGTH}; use a bundle with more tracks."
             )
-    return [_uris(ranker, row.tolist()) for row in ids]
+    uris = _uris(ranker, np.unique(ids).tolist())
+    return [[uris[number] for number in row] for row in ids.tolist()]
 
 
-def _uris(ranker: Ranker, ids: Sequence[int]) -> list[str]:
-    uris = [track.uri for track in ranker.catalogue.tracks(ids)]
-    if unfit := next((uri for uri in uris if uri != uri.strip() or set(uri) & _BREAKING), None):
+def _uris(ranker: Ranker, ids: Sequence[int]) -> dict[int, str]:
+    uris = {number: track.uri for number, track in zip(ids, ranker.catalogue.tracks(ids), strict=True)}
+    if unfit := next((uri for uri in uris.values() if uri != uri.strip() or set(uri) & _BREAKING), None):
         raise InputError(f"The URI {unfit!r} cannot stand in a submission; use a bundle whose tracks have plain URIs.")
     return uris
 

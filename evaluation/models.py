@@ -15,7 +15,7 @@ from segue.query import Query
 from segue.track import Track
 
 NOTHING = -1
-_BATCH = 64
+_BATCH = 512
 
 
 class Model(Protocol):

@@ -106,7 +106,7 @@ def test_a_uri_that_would_break_a_line_is_refused(tmp_path: Path) -> None:
     """Tracks of other sources may have commas in their URIs; the format cannot hold them."""
     tracks = [Track(f"by name:{i}, live", track.title) for i, track in enumerate(TRACKS[:600])]
     path = write_tiny_bundle(tmp_path / "bundle", tmp_path / "work", tracks).path
-    with pytest.raises(InputError, match="'by name:1, live' cannot stand in a submission"):
+    with pytest.raises(InputError, match="'by name:0, live' cannot stand in a submission"):
         challenge.submit(path, _write(tmp_path / "challenge.json", HARD[:1]), tmp_path / "s.csv", TEAM)
 
 
