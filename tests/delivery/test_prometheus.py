@@ -177,7 +177,7 @@ def test_a_real_prometheus_says_the_same_of_real_services(bundles: list[Bundle],
                         assert httpx.post(f"{service.url}/predict", json={"name": "rock"}).status_code == 200
                 deadline = time.time() + 60
                 found = source.read(begin, time.time(), policy)
-                while found.blocks["slow"].canary.sum() < 12 and time.time() < deadline:
+                while not (found.blocks and found.blocks["slow"].canary.sum() >= 12) and time.time() < deadline:
                     time.sleep(1)
                     found = source.read(begin, time.time(), policy)
                 draws = source.draws(begin, time.time(), policy)
