@@ -68,6 +68,14 @@ def _add_ingest(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add("--validation", type=float, default=0.03, metavar="SHARE", help="of playlists to tune on (default 0.03)")
     add("--test", type=float, default=0.05, metavar="SHARE", help="of playlists to judge on (default 0.05)")
     add(
+        "--hide-tracks",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of tracks, drawn by lot, that no playlist to learn from shall hold, to measure how tracks without a past "
+        "are found (`python -m train cold`); not for a model that is to serve (default 0)",
+    )
+    add(
         "--columns",
         type=_columns,
         default={},
@@ -113,6 +121,7 @@ def _ingest(given: argparse.Namespace) -> None:
         given.seed,
         given.validation,
         given.test,
+        given.hide_tracks,
         given.columns,
         given.lyrics,
         given.features,

@@ -25,6 +25,7 @@ class Cleaned:
         playlists: Numbers in `Collected` of the kept playlists, rising, shape (playlists,).
         starts: Where each kept playlist's entries begin, shape (playlists + 1,).
         tracks: The entries' tracks, by playlist and position, shape (entries,).
+        catalogue: The tracks that the catalogue is to hold, rising, shape (kept tracks,).
         counts: What cleaning did, for the report.
     """
 
@@ -33,6 +34,7 @@ class Cleaned:
     playlists: Ints
     starts: Ints
     tracks: Ints
+    catalogue: Ints
     counts: dict[str, int] = field(default_factory=dict)
 
 
@@ -62,7 +64,8 @@ def clean(collected: Collected, rejections: Rejections) -> Cleaned:
     }
     starts = np.concatenate([[0], np.cumsum(lengths[kept])])
     uris = [uri or made_uri(collected.titles[i], collected.artists[i]) for i, uri in enumerate(collected.uris)]
-    return Cleaned(uris, names, kept, starts, track[long_enough], counts)
+    track = track[long_enough]
+    return Cleaned(uris, names, kept, starts, track, np.unique(track), counts)
 
 
 def made_uri(title: str, artist: str) -> str:

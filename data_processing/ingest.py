@@ -12,6 +12,7 @@ from data_processing import dataset as contract
 from data_processing.clean import Cleaned, clean
 from data_processing.collect import Collected, Collector
 from data_processing.copies import content_keys, copy_groups, track_hashes
+from data_processing.hiding import hide
 from data_processing.readers.open_file import Progress, silent
 from data_processing.rejections import Rejections
 from data_processing.report import page, summary
@@ -33,6 +34,7 @@ class Options:
         seed: Of the split.
         validation: Share of playlists to tune on.
         test: Share of playlists to judge on.
+        hide_tracks: Share of the tracks that are taken out of the playlists that teach.
         columns: Field to column name, for tables.
         lyrics: A table of lyrics to join.
         features: A table of genres or audio features to join.
@@ -43,6 +45,7 @@ class Options:
     seed: int = 0
     validation: float = 0.03
     test: float = 0.05
+    hide_tracks: float = 0.0
     columns: Mapping[str, str] = field(default_factory=dict)
     lyrics: Path | None = None
     features: Path | None = None
@@ -50,6 +53,8 @@ class Options:
     def __post_init__(self) -> None:
         if not (self.validation >= 0 and self.test >= 0 and self.validation + self.test < 1):
             raise InputError("--validation and --test are shares of the playlists: not negative, together below 1.")
+        if not 0 <= self.hide_tracks < 1:
+            raise InputError("--hide-tracks is a share of the tracks: not negative, and below 1.")
 
 
 def ingest(
@@ -75,7 +80,7 @@ def ingest(
     rejections = Rejections(options.strict)
     collected, synthetic = _collect(found.sources, rejections, options, progress)
     cleaned = clean(collected, rejections)
-    tables, copies = _split_tables(collected, cleaned, options)
+    cleaned, tables, copies = _split_tables(collected, cleaned, options)
     joined = _joined(tables, options)
     report = summary(collected, cleaned, tables, rejections, copies, found, joined, synthetic)
     try:
@@ -121,8 +126,8 @@ def _collect(
     return collector.collected, synthetic
 
 
-def _split_tables(collected: Collected, cleaned: Cleaned, options: Options) -> tuple[Tables, int]:
-    """Return the tables, and how many playlists are copies of an earlier one."""
+def _split_tables(collected: Collected, cleaned: Cleaned, options: Options) -> tuple[Cleaned, Tables, int]:
+    """Return what is kept, its tables, and how many playlists are copies of an earlier one."""
     if len(cleaned.playlists) == 0:
         raise InputError(
             f"No playlist with two usable tracks is left of {collected.read_playlists} playlists and "
@@ -132,7 +137,9 @@ def _split_tables(collected: Collected, cleaned: Cleaned, options: Options) -> t
     groups = copy_groups(hashes, cleaned.starts)
     sides = split(content_keys(hashes, cleaned.starts), groups, options.seed, options.validation, options.test)
     copies = len(groups) - len(set(groups.tolist()))
-    return build_tables(collected, cleaned, sides), copies
+    if options.hide_tracks:
+        cleaned, sides = hide(cleaned, sides, options.seed, options.hide_tracks)
+    return cleaned, build_tables(collected, cleaned, sides), copies
 
 
 def _joined(tables: Tables, options: Options) -> dict[str, pa.Table]:

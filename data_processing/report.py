@@ -32,6 +32,7 @@ def summary(
     """Return ``validation.json``: counts only, with a few examples of what was rejected."""
     lengths = tables.playlists["tracks"].to_numpy()
     counts = np.bincount(tables.entries["track"].to_numpy())
+    counts = counts[counts > 0]  # a hidden track may be in no playlist at all
     sides = tables.split["split"].to_pylist()
     titled = sum(1 for title in tables.playlists["title"].to_pylist() if title)
     return {

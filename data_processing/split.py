@@ -25,10 +25,11 @@ def split(
     """
     lowest = np.full(len(keys), np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(lowest, groups, keys)
-    draws = np.array([_draw(int(key), seed) for key in lowest[groups]], np.float64)
+    draws = np.array([draw(str(key), seed) for key in lowest[groups]], np.float64)
     return np.select([draws < test, draws < test + validation], [TEST, VALIDATION], TRAIN).astype(np.str_)
 
 
-def _draw(key: int, seed: int) -> float:
+def draw(key: str, seed: int) -> float:
+    """Return a number of [0, 1) that depends on a key and a seed alone."""
     digest = hashlib.blake2b(f"{seed}:{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2.0**64

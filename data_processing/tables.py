@@ -61,7 +61,7 @@ def build_tables(collected: Collected, cleaned: Cleaned, sides: NDArray[np.str_]
 
 
 def _by_popularity(cleaned: Cleaned, train_counts: Ints) -> Ints:
-    used = np.unique(cleaned.tracks)
+    used = cleaned.catalogue
     keys = pa.table({"count": train_counts[used], "uri": pa.array([cleaned.uris[i] for i in used], pa.string())})
     order = pc.sort_indices(keys, sort_keys=[("count", "descending"), ("uri", "ascending")])
     return np.asarray(used[order.to_numpy()], np.int64)
