@@ -13,6 +13,8 @@ from segue.errors import SegueError
 
 TRAFFIC = ("errors", "slow")
 FEEDBACK = ("skipped", "unliked")
+_KEPT_WITHIN = 2
+"""Seconds from when feedback is received until the database has it, and by which clocks differ."""
 
 
 class WatchError(SegueError):
@@ -123,12 +125,12 @@ class Sources:
             draws = self.traffic.draws(*split, policy) if split[0] < split[1] else (0.0, 0.0)
             seen = Watched(traffic.blocks, draws, traffic.trouble or early, traffic.restarts, traffic.gone)
             wanted = [name for name in policy.guards if name not in TRAFFIC]
-            return self._with_feedback(seen, wanted, position, policy, traffic.span) if wanted else seen
+            return self._with_feedback(seen, wanted, position, policy, traffic.span.start, now) if wanted else seen
         except WatchError as error:
             return Watched({}, trouble=str(error))
 
     def _with_feedback(
-        self, seen: Watched, wanted: list[str], position: Position, policy: Policy, span: Span
+        self, seen: Watched, wanted: list[str], position: Position, policy: Policy, start: float, now: float
     ) -> Watched:
         if unknown := [name for name in wanted if name not in FEEDBACK]:
             return replace(seen, trouble=f"Nobody counts {unknown[0]}; guards are {', '.join(TRAFFIC + FEEDBACK)}.")
@@ -138,10 +140,20 @@ class Sources:
                 f"{' and '.join(wanted)} out of the guards in k8s/promotion.yaml."
             )
             return replace(seen, trouble=seen.trouble or trouble)
-        settled = max(0, span.blocks - -(-policy.attribution_seconds // span.block))
         digests = (position.production.digest, position.pin.digest)
-        found = self.feedback.read(digests, replace(span, blocks=settled), policy.attribution_seconds)
+        found = self.feedback.read(digests, _attributed(start, policy, now), policy.attribution_seconds)
         return replace(seen, blocks={**seen.blocks, **{name: found[name] for name in wanted}})
+
+
+def _attributed(start: float, policy: Policy, now: float) -> Span:
+    """Return the time whose answers have had theirs for feedback.
+
+    The database waits for no scrape, so this reaches further than the traffic's span, and in finer blocks where
+    feedback comes fast: listeners who skip are heard the sooner.
+    """
+    block = max(1, min(policy.look_seconds, policy.attribution_seconds))
+    over = now - policy.attribution_seconds - _KEPT_WITHIN
+    return Span(start, block, max(0, int((over - start) // block)))
 
 
 def empty(blocks: int = 0) -> Blocks:
