@@ -119,17 +119,24 @@ def _rank(session: Any, training: Training, examples: Sequence[Example]) -> NDAr
 
 
 def hold(reference: Mapping[int, float], measured: Mapping[int, float], tolerance: float, name: str) -> None:
-    """Refuse an export whose mean NDCG is lower than its reference's by more than the share ``tolerance``.
+    """Refuse an export that ranks worse than its source by more than the share ``tolerance``, at any number of seeds.
+
+    Args:
+        reference: NDCG of the source, by number of seeds.
+        measured: NDCG of the export, as ``reference``.
+        tolerance: Most that may be lost, as a share.
+        name: Of the export, for the error.
 
     Raises:
-        SegueError: It is.
+        SegueError: It does.
     """
-    before, after = np.mean(list(reference.values())), np.mean(list(measured.values()))
-    if not after >= before * (1 - tolerance):
-        raise SegueError(
-            f"The {name} reaches NDCG {after:.4f} where its source reaches {before:.4f}, over {tolerance:.1%} less; "
-            "nothing was exported. Retrain, or report this with the settings of the run."
-        )
+    for seeds, before in reference.items():
+        after = measured[seeds]
+        if not after >= before * (1 - tolerance):
+            raise SegueError(
+                f"At {seeds} seeds the {name} reaches NDCG {after:.4f} where its source reaches {before:.4f}, over "
+                f"{tolerance:.1%} less; nothing was exported. Retrain, or report this with the settings of the run."
+            )
 
 
 def _seal(
