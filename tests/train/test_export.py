@@ -17,5 +17,5 @@ def test_an_export_that_loses_no_more_than_was_allowed_is_held(measured: dict[in
 @pytest.mark.parametrize("measured", [{0: 0.0989, 1: 0.3, 5: 0.5}, {0: 0.1, 1: 0.2, 5: float("nan")}])
 def test_a_loss_at_one_number_of_seeds_is_refused(measured: dict[int, float]) -> None:
     """However much better it is elsewhere; what cannot be measured is a loss."""
-    with pytest.raises(SegueError, match="At [05] seeds the QInt8 graph reaches"):
+    with pytest.raises(SegueError, match=r"At [05] seeds the QInt8 graph reaches"):
         hold(SOURCE, measured, 0.01, "QInt8 graph")
