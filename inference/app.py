@@ -19,8 +19,9 @@ from inference.admission import Admission
 from inference.body_limit import BodyLimit
 from inference.continuation import Continuation, continue_playlist
 from inference.entrance import Caller, IdempotencyKey, JsonOnly, Listener, ModelDep, ServiceDep, unknown_caller
-from inference.feedback import Batch, Event, Kept
+from inference.feedback import Batch, Event, FeedbackError, Kept
 from inference.impressions import Impressions
+from inference.intake import Intake
 from inference.matching import Match, Wanted
 from inference.model import Model
 from inference.observing import Observing
@@ -120,7 +121,7 @@ def _add_routes(app: FastAPI) -> None:
         """
         if len(request.events) > 1 and principal is None:
             raise unknown_caller(service)
-        events = _events(request.events, service.impressions)
+        events = await _events(request.events, service.impressions, service.intake)
         batch = Batch(principal.name if principal else "", key, events, int(time.time()))
         kept = await service.intake.take(batch)
         if kept is Kept.ANOTHER:
@@ -175,12 +176,22 @@ def _wanted(track: RequestedTrack) -> Wanted:
     return Wanted(track.track_uri or "", track.track_name or "", track.artist_name or "")
 
 
-def _events(events: Sequence[FeedbackEvent], impressions: Impressions) -> tuple[Event, ...]:
-    """Return what is to be kept; an impression that is none of ours is named as any wrong field is."""
-    found = []
+async def _events(events: Sequence[FeedbackEvent], impressions: Impressions, intake: Intake) -> tuple[Event, ...]:
+    """Return what is to be kept; an impression that is certainly none of ours is named as any wrong field is.
+
+    Raises:
+        RequestValidationError: There is such an impression.
+        FeedbackError: Whether one is ours cannot be told yet: its key is not known, and may still be laid down.
+    """
+    if missing := {key for one in events if (key := impressions.missing_key(one.impression_id))}:
+        await intake.learn(missing)
+    found, undecided = [], False
     for place, event in enumerate(events):
-        impression = impressions.read(event.impression_id)
-        if impression is None:
+        if impression := impressions.read(event.impression_id):
+            found.append(Event(event.event, event.track_uri, impression))
+        elif impressions.may_turn_out_true(event.impression_id):
+            undecided = True
+        else:
             wrong = {
                 "type": "impression",
                 "loc": ("body", "events", place, "impression_id"),
@@ -188,7 +199,8 @@ def _events(events: Sequence[FeedbackEvent], impressions: Impressions) -> tuple[
                 "input": event.impression_id,
             }
             raise RequestValidationError([wrong])
-        found.append(Event(event.event, event.track_uri, impression))
+    if undecided:
+        raise FeedbackError("An impression is signed with a key that is not in the database yet.")
     return tuple(found)
 
 

@@ -5,9 +5,8 @@ SQLite in WAL mode is enough for one process and its disk; several pods share a 
 """
 
 import hashlib
-import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -19,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from inference.access import LONGEST_NAME
-from inference.impressions import KEY_BYTES, Impression
+from inference.impressions import Impression, Key
 from segue.errors import InputError, SegueError
 
 _TABLES = sa.MetaData()
@@ -47,7 +46,11 @@ EVENTS = sa.Table(
     sa.Index("feedback_events_by_time", "received"),
 )
 _KEYS = sa.Table(
-    "signing_keys", _TABLES, sa.Column("name", sa.String(40), primary_key=True), sa.Column("key", sa.LargeBinary)
+    "impression_keys",
+    _TABLES,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("secret", sa.LargeBinary(32), nullable=False),
+    sa.Column("made", sa.BigInteger, nullable=False),  # seconds since 1970
 )
 _LOCK = 7_236_583  # any number that nobody else locks in a database of ours
 _PATIENCE = 5  # seconds that a database may take to answer
@@ -131,17 +134,29 @@ class FeedbackStore:
             raise FeedbackError(_sentence(engine, error)) from error
         return cls(engine)
 
-    def signing_key(self) -> bytes:
-        """Return the key that impressions are signed with: made once, and shared by all who share the database.
+    def lay_down(self, key: Key) -> None:
+        """Let all who share the database read the ids that ``key`` signs; once more changes nothing.
 
         Raises:
             FeedbackError: The database cannot be used.
         """
-        row = {"name": "impressions", "key": os.urandom(KEY_BYTES)}
+        row = {"id": key.id, "secret": key.secret, "made": key.made}
         try:
             with self._engine.begin() as connection:
                 connection.execute(self._insert(_KEYS).values(row).on_conflict_do_nothing())
-                return bytes(connection.execute(sa.select(_KEYS.c.key)).scalar_one())
+        except sa.exc.SQLAlchemyError as error:
+            raise FeedbackError(_sentence(self._engine, error)) from error
+
+    def keys(self, ids: Collection[str]) -> list[Key]:
+        """Return those keys of ``ids`` that anybody has laid down.
+
+        Raises:
+            FeedbackError: The database cannot be used.
+        """
+        wanted = sa.select(_KEYS.c.secret, _KEYS.c.made).where(_KEYS.c.id.in_(ids))
+        try:
+            with self._engine.connect() as connection:
+                return [Key(bytes(secret), made) for secret, made in connection.execute(wanted)]
         except sa.exc.SQLAlchemyError as error:
             raise FeedbackError(_sentence(self._engine, error)) from error
 

@@ -6,7 +6,7 @@ thousand events a second of a hundred commits, and no request waits for more tha
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from inference.feedback import Batch, FeedbackError, FeedbackStore, Kept
 from inference.impressions import Impressions
@@ -15,7 +15,8 @@ from segue.errors import SegueError
 
 MOST_WAITING = 1000
 MOST_TOGETHER = 200
-_RETRY_SECONDS = 5.0
+_MOST_ASKING = 100  # requests that wait to hear of a key; one question takes a millisecond
+_BEAT_SECONDS = 5.0
 _LOG = logging.getLogger("segue.feedback")
 
 
@@ -32,31 +33,56 @@ class Intake:
         self._url, self._impressions, self._on_ready = url, impressions, on_ready
         self._waiting: list[tuple[Batch, asyncio.Future[Kept]]] = []
         self._writer: asyncio.Task[None] | None = None
+        self._asking, self._one_asks = 0, asyncio.Lock()
         self._reason = ""
 
     async def open(self) -> bool:
-        """Open the database and take over its signing key; return whether that went well."""
+        """Open the database, unless it is, and lay this process's key down in it; return whether that went well."""
         try:
-            store = await asyncio.to_thread(FeedbackStore.open, self._url)
-            self._impressions.adopt(await asyncio.to_thread(store.signing_key))
+            store = await asyncio.to_thread(self._opened, self.store)
         except SegueError as error:
             if str(error) != self._reason:  # and not again every few seconds
                 _LOG.warning("feedback cannot be kept", extra={"reason": str(error)})
             self._reason = str(error)
             self._on_ready(False)
             return False
-        if self.store is None:
-            self.store = store
-        else:  # an attempt that took long came through after all
+        if self.store is not None and self.store is not store:  # an attempt that took long came through after all
             store.close()
+        else:
+            self.store = store
+        self._reason = ""
         self._on_ready(True)
         return True
 
     async def keep_open(self) -> None:
-        """Try again until the database is open: it may start later than the service."""
-        while self.store is None:
-            await asyncio.sleep(_RETRY_SECONDS)
+        """Open again every few seconds, until cancelled.
+
+        The database may start later than the service, and one that was restored from a backup lacks newer keys.
+        """
+        while True:
+            await asyncio.sleep(_BEAT_SECONDS)
             await self.open()
+
+    async def learn(self, keys: Collection[str]) -> None:
+        """Ask the database for keys that others laid down there; those that nobody did stay unknown.
+
+        One question at a time: made-up ids must not take the connections that feedback is written by.
+
+        Raises:
+            FeedbackError: The database cannot be used now.
+            Overloaded: Too many ask already.
+        """
+        if self.store is None:
+            raise FeedbackError("The database of feedback is not open.")
+        if self._asking >= _MOST_ASKING:
+            raise Overloaded(1)
+        self._asking += 1
+        try:
+            async with self._one_asks:
+                for key in await asyncio.to_thread(self.store.keys, keys):
+                    self._impressions.learn(key)
+        finally:
+            self._asking -= 1
 
     async def take(self, batch: Batch) -> Kept:
         """Return what became of a batch, once it is durable.
@@ -81,6 +107,17 @@ class Intake:
             await asyncio.gather(self._writer, return_exceptions=True)
         if self.store is not None:
             self.store.close()
+
+    def _opened(self, store: FeedbackStore | None) -> FeedbackStore:
+        """Return ``store``, or the database newly opened, with our key in it."""
+        opened = store or FeedbackStore.open(self._url)
+        try:
+            opened.lay_down(self._impressions.key)
+        except BaseException:
+            if store is None:
+                opened.close()
+            raise
+        return opened
 
     async def _write(self, store: FeedbackStore) -> None:
         while self._waiting:

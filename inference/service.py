@@ -86,7 +86,7 @@ class Service:
         try:
             wanted = await asyncio.to_thread(self._source)
             model = await self._load(wanted)
-            # Ids are signed with the database's key from the first answer on, unless it is away.
+            # Others can read the ids of our answers from the first one on, unless the database is away.
             await asyncio.wait({opened}, timeout=_DATABASE_SECONDS)
         except SegueError as error:
             if isinstance(error, BundleError) and self.settings.trusted_keys is not None:
@@ -102,7 +102,7 @@ class Service:
         _LOG.info("ready", extra={"digest": model.digest, "tracks": len(model.ranker.catalogue)})
 
     async def run(self) -> None:
-        """Load, then wait for the database where it is away, and follow what is wanted, until cancelled."""
+        """Load, then keep the database of feedback open and follow what is wanted, until cancelled."""
         await self.load()
         if self.failure is None:
             await asyncio.gather(self.intake.keep_open(), self._follow())

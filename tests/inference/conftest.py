@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 from inference.ranker import Ranker
+from tests.inference.databases import Databases, databases_of
+from tests.support.postgres import why_not
 from tests.support.running_service import Running, running
 from tests.support.tiny_bundle import write_tiny_bundle
 
@@ -35,3 +37,12 @@ def service(bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def client(service: Running) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service.url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Databases of feedback, of each kind that can be had here."""
+    if request.param == "postgres" and (reason := why_not()):
+        pytest.skip(reason)
+    with databases_of(request.param, tmp_path_factory.mktemp("databases")) as databases:
+        yield databases

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,45 +13,22 @@ import pytest
 
 from inference.__main__ import main
 from inference.feedback import Batch, Event, FeedbackError, FeedbackStore, Kept
-from inference.impressions import Impressions
+from inference.impressions import Impressions, Key
 from inference.outcomes import read_outcomes
 from segue.errors import InputError
-from tests.support.postgres import postgres, why_not
+from tests.inference.databases import Databases
 from tests.support.running_service import Running, running
 
-_KEY = bytes(32)
+_KEY = Key(bytes(32), 0)
 _FIRST, _SECOND = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def new_database(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[], str]]:
-    """Returns the URL of a database with nothing in it, each time another one."""
-    folder = tmp_path_factory.mktemp("databases")
-    if request.param == "sqlite":
-        yield lambda: f"sqlite:///{folder / os.urandom(6).hex()}.sqlite"
-        return
-    if reason := why_not():
-        pytest.skip(reason)
-    import psycopg
-
-    with postgres(
-        Path("/tmp") / f"segue-postgres-{os.getpid()}-{os.urandom(4).hex()}"
-    ) as url:  # short: a socket's path
-
-        def call() -> str:
-            name = f"d{os.urandom(6).hex()}"
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {name}")
-            return url.rpartition("/")[0] + f"/{name}"
-
-        yield call
-
-
 @pytest.fixture
-def url(new_database: Callable[[], str]) -> str:
-    return new_database()
+def url(databases: Databases) -> str:
+    """The URL of a database with nothing in it."""
+    url = databases.away()
+    databases.bring(url)
+    return url
 
 
 @pytest.fixture
@@ -132,13 +109,6 @@ def test_pods_that_send_the_same_batches_do_not_stop_each_other(url: str) -> Non
     assert counted(url)["canary", _FIRST][0] == 30
 
 
-def test_who_shares_the_database_shares_the_signing_key(store: FeedbackStore, url: str) -> None:
-    """So an answer of one pod can be spoken of to another."""
-    other = FeedbackStore.open(url)
-    assert store.signing_key() == other.signing_key() == store.signing_key()
-    other.close()
-
-
 def test_answers_of_a_time_can_be_asked_for(store: FeedbackStore, url: str) -> None:
     """By when the model answered: from the first second to before the last."""
     store.keep([batch("1", event())])
@@ -209,8 +179,9 @@ def test_an_event_about_an_answer_is_kept(client: httpx.Client) -> None:
 
 
 def test_an_answer_that_was_never_given_cannot_be_praised(client: httpx.Client) -> None:
-    """A made-up impression is named by where it stands."""
-    forged = {**told(new_answer(client)), "impression_id": Impressions().new(_FIRST, "test")}
+    """A forged impression is named by where it stands."""
+    event = told(new_answer(client))
+    forged = {**event, "impression_id": "AAAA" + event["impression_id"][4:]}
     response = tell(client, forged)
     assert response.status_code == 422
     assert response.json()["errors"] == [

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.impressions import KEY_BYTES, Impression, Impressions
+from inference.impressions import Impression, Impressions, Key
 
-_KEY = bytes(range(KEY_BYTES))
+_KEY = Key(bytes(range(32)), 0)
 _DIGESTS = st.binary(min_size=32, max_size=32).map(lambda data: f"sha256:{data.hex()}")
 _ENVIRONMENTS = st.from_regex(r"[A-Za-z0-9._-]{1,63}", fullmatch=True)
 
@@ -49,15 +49,28 @@ def test_an_id_has_one_spelling(change: object) -> None:
     assert Impressions(_KEY).read(change(text)) is None  # type: ignore[operator]
 
 
-def test_ids_from_before_the_database_was_there_are_still_read() -> None:
-    """The key of the database takes over, and the answers given until then keep their names."""
-    impressions = Impressions()
-    early = impressions.new(f"sha256:{'0' * 64}", "local")
-    impressions.adopt(_KEY)
-    late = impressions.new(f"sha256:{'0' * 64}", "local")
-    assert impressions.read(early) is not None
-    assert Impressions(_KEY).read(late) is not None
-    assert Impressions(_KEY).read(early) is None
+def test_an_id_of_another_key_is_read_once_the_key_is_learnt() -> None:
+    """Until then it is neither ours nor forged, and the key that it takes is told; then nothing is missing."""
+    mine, other = Impressions(now=lambda: 0), Impressions(_KEY, lambda: 0)
+    text = other.new(f"sha256:{'0' * 64}", "local")
+    assert (mine.read(text), mine.missing_key(text), mine.may_turn_out_true(text)) == (None, _KEY.id, True)
+    mine.learn(_KEY)
+    assert mine.read(text) == other.read(text)
+    assert mine.read(text) is not None
+    assert (mine.missing_key(text), mine.may_turn_out_true(text)) == (None, False)
+
+
+@pytest.mark.parametrize("seconds,waits", [(-86_400, False), (-86_399, True), (86_399, True), (86_400, False)])
+def test_a_key_that_never_turns_up_is_waited_for_a_day(seconds: int, waits: bool) -> None:
+    """By the time that the id tells, which a forger may choose: before and after, for clocks differ."""
+    text = Impressions(now=lambda: 10**9 + seconds).new(f"sha256:{'0' * 64}", "local")
+    assert Impressions(_KEY, lambda: 10**9).may_turn_out_true(text) is waits
+
+
+@given(st.text() | st.binary(max_size=72).map(lambda data: base64.urlsafe_b64encode(data).rstrip(b"=").decode()))
+def test_what_has_not_the_form_of_an_id_is_waited_for_by_nobody(text: str) -> None:
+    """It misses no key."""
+    assert (Impressions(_KEY).missing_key(text), Impressions(_KEY).may_turn_out_true(text)) == (None, False)
 
 
 def test_what_is_no_digest_is_refused() -> None:
