@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from evaluation import arguments
 from segue.errors import InputError, SegueError
 
 if TYPE_CHECKING:
@@ -109,6 +110,11 @@ def _add_run(verbs: "Verbs") -> None:
     add("--no-serve", action="store_true", help="do not start the service")
     add("--profile", default="auto", choices=["auto", "quick", "sample", "full"], help="how to train (default: auto)")
     add("--seed", type=int, default=0, help="of every stage; the same seed, the same bytes (default: 0)")
+    add("--margin", type=arguments.margin, default=0.0, help="NDCG that may be lost to what runs today (default: 0)")
+    add(
+        "--link", type=arguments.link, action="append", default=[], metavar="NAME=ADDRESS",
+        help="where the report's commit or run lead; {} in ADDRESS stands for the hash or id",
+    )  # fmt: skip
     add("--sample-playlists", type=int, default=3000, metavar="N", help="size of the sample (default: 3000)")
     add("--format", help="of the playlists (default: told from each file)")
     add("--columns", metavar="FIELD=COLUMN,…", help="names of a table's columns, where they are not the usual ones")
@@ -227,6 +233,8 @@ def _run(options: argparse.Namespace) -> int:
         profile=options.profile,
         sample=options.sample_playlists,
         ingest=_ingest_options(options),
+        margin=options.margin,
+        links=dict(options.link),
     )
     for sign in (signal.SIGTERM, signal.SIGHUP):  # the stages end as with Ctrl-C, not on their own behind our back
         signal.signal(sign, signal.default_int_handler)

@@ -35,7 +35,10 @@ class Inputs:
         playlists: Files or folders to read; none for a generated sample.
         seed: Of every stage.
         profile: Of `PIPELINE`/profiles.yaml, or ``auto``.
+        sample: How many playlists are made up where none are given.
         ingest: Further options of stage ingest, with the files among them.
+        margin: NDCG that may be lost to what runs today; 0 asks the candidate to be better.
+        links: Where the report's dataset, commit and run lead, as `evaluation` takes it.
         pipeline: The description of the stages.
     """
 
@@ -44,6 +47,8 @@ class Inputs:
     profile: str = "auto"
     sample: int = 3000
     ingest: Mapping[str, str | Path] = field(default_factory=dict)
+    margin: float = 0.0
+    links: Mapping[str, str] = field(default_factory=dict)
     pipeline: Path = PIPELINE / "dvc.yaml"
 
 
@@ -128,6 +133,7 @@ class Stages:
     def _params(self, gate: Sequence[str]) -> dict[str, Any]:
         inputs = self._inputs
         paths = [str(path) for path in inputs.playlists] or ["data"]
+        links = {"dataset": "../dataset/validation.html", **inputs.links}  # beside the report's folder
         options = [part for name, value in inputs.ingest.items() for part in (f"--{name}", str(value))]
         return {
             "playlists": shlex.join(paths),
@@ -135,6 +141,8 @@ class Stages:
             "seed": inputs.seed,
             "sample": {"playlists": inputs.sample},
             "train": profile(inputs.profile, own=bool(inputs.playlists)),
+            "margin": inputs.margin,
+            "links": shlex.join(part for name, to in links.items() for part in ("--link", f"{name}={to}")),
             "gate": shlex.join(gate),
             "code": code_digests(),
         }

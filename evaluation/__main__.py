@@ -11,8 +11,8 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from evaluation import arguments
 from segue.errors import SegueError
 
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 2}
@@ -68,17 +68,20 @@ def _add_gate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     gate.add_argument("--seed", type=int, default=0, help="draws the playlists and starts iALS (default: 0)")
     gate.add_argument("--playlists", type=_positive, help="most playlists to ask about (default: all)")
     gate.add_argument(
-        "--margin", type=_margin, default=0.0,
+        "--margin", type=arguments.margin, default=0.0,
         help="NDCG that may be lost to the incumbent; 0, the default, asks the candidate to be better",
     )  # fmt: skip
     gate.add_argument(
-        "--slice-margin", type=_margin, default=0.03, help="NDCG that may be lost in one slice (default: %(default)s)"
+        "--slice-margin",
+        type=arguments.margin,
+        default=0.03,
+        help="NDCG that may be lost in one slice (default: %(default)s)",
     )
     gate.add_argument(
         "--foreign-dataset", action="store_true", help="judge on a dataset that the bundle was not trained on"
     )
     gate.add_argument(
-        "--link", type=_link, action="append", default=[], metavar="NAME=ADDRESS",
+        "--link", type=arguments.link, action="append", default=[], metavar="NAME=ADDRESS",
         help="where the report's dataset, commit or run lead; {} in ADDRESS stands for the digest, hash or id",
     )  # fmt: skip
 
@@ -120,23 +123,6 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return number
-
-
-def _margin(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a loss of NDCG from 0 to 1")
-    return value
-
-
-def _link(text: str) -> tuple[str, str]:
-    name, _, address = text.partition("=")
-    scheme = urlsplit(address).scheme
-    if name not in ("dataset", "commit", "run") or not address or scheme not in ("", "http", "https"):
-        raise argparse.ArgumentTypeError(
-            f"{text} is no link: write dataset=, commit= or run= and an http address or a path"
-        )
-    return name, address
 
 
 def _gate(options: argparse.Namespace) -> int:

@@ -167,7 +167,9 @@ def _name(track: Track | None) -> str:
 
 def _lineage(outcome: Outcome) -> str:
     manifest: Mapping[str, Any] = outcome.candidate.bundle.manifest.lineage
-    links = {name: address.replace("{}", quote(_named(name, outcome))) for name, address in outcome.trial.links.items()}
+    named = {name: (address, _named(name, outcome)) for name, address in outcome.trial.links.items()}
+    # What is unknown leads nowhere: a bundle that was trained outside a checkout has no commit.
+    links = {name: address.replace("{}", quote(what)) for name, (address, what) in named.items() if what}
     facts = {
         "candidate": outcome.candidate.bundle.digest,
         "incumbent": outcome.incumbent.bundle.digest if outcome.incumbent else "none: compared with the classics only",

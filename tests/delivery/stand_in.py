@@ -1,10 +1,12 @@
 """The stages of stand_in.yaml: a dataset that is one word, a bundle that is tiny, a verdict that is that word."""
 
+import argparse
 import json
 import sys
 import time
 from pathlib import Path
 
+from evaluation.arguments import link, margin
 from segue.bundle import Bundle
 from segue.files import whole_directory
 from tests.delivery.reports import comparison, write_report
@@ -43,8 +45,15 @@ def _export(dataset: str, bundle: str, seed: str) -> int:
 def _gate(bundle: str, dataset: str, report: str, *options: str) -> int:
     digest = Bundle.open(Path(bundle)).digest
     word = json.loads((Path(dataset) / "manifest.json").read_text())["word"]
-    incumbent = Bundle.open(Path(options[1])).digest if options else None
+    told = argparse.ArgumentParser()
+    told.add_argument("--incumbent", type=Path)
+    told.add_argument("--margin", type=margin)
+    told.add_argument("--link", type=link, action="append")
+    asked = told.parse_args(options)
+    incumbent = Bundle.open(asked.incumbent).digest if asked.incumbent else None
     compared = [comparison(word), *([comparison(word, "incumbent")] if incumbent else [])]
+    Path(report).mkdir(exist_ok=True)
+    (Path(report) / "asked.json").write_text(json.dumps({"margin": asked.margin, "links": dict(asked.link)}))
     if word != "blind":
         write_report(Path(report) / "report.json", digest, word, incumbent=incumbent, comparisons=compared)
     return _EXIT_CODES[word]

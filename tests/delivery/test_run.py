@@ -1,5 +1,6 @@
 """The whole road, with stages that take no time (stand_in.yaml); Git, DVC, MLflow and the service are real."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -62,13 +64,13 @@ def said() -> list[str]:
 def go(settings: Settings, said: list[str], tmp_path: Path) -> Iterator[Go]:
     """Run on playlists that lead to a verdict: ``go("pass", seed=1)``; what was started is stopped in the end."""
 
-    def call(word: str = "", seed: int = 0, port: int | None = None) -> Outcome:
+    def call(word: str = "", seed: int = 0, port: int | None = None, **asked: Any) -> Outcome:
         said.clear()
         playlists: tuple[Path, ...] = ()
         if word:
             (tmp_path / "playlists").write_text(word)
             playlists = (tmp_path / "playlists",)
-        return run(settings, Inputs(playlists, seed=seed, pipeline=PIPELINE), port, said.append)
+        return run(settings, Inputs(playlists, seed=seed, pipeline=PIPELINE, **asked), port, said.append)
 
     yield call
     if running := services.find(settings.home):
@@ -125,6 +127,18 @@ def test_a_better_bundle_takes_over_and_a_worse_one_does_not(go: Go, settings: S
         assert other.report.content.incumbent == better.standings[-1].digest
         assert f"verdict     {word}: The gate says {word}." in summary(other)
         assert "Nothing was promoted; production keeps version 2." in summary(other)
+
+
+def test_the_gate_is_told_what_may_be_lost_and_where_its_report_leads(go: Go, settings: Settings) -> None:
+    """Nothing may be lost, and the dataset's own page is beside it, unless somebody says more."""
+
+    def asked() -> Any:
+        return json.loads((settings.home / "report" / "asked.json").read_text())
+
+    assert asked() == {"margin": 0, "links": {"dataset": "../dataset/validation.html"}}
+    runs = "https://mlflow.example/#/experiments/1/runs?searchFilter=params.trained_by='{}'&$(touch harm)"
+    go("pass", seed=1, margin=0.01, links={"run": runs})
+    assert asked() == {"margin": 0.01, "links": {"dataset": "../dataset/validation.html", "run": runs}}
 
 
 def test_a_bundle_that_was_rolled_back_does_not_come_back_by_running_again(go: Go, settings: Settings) -> None:

@@ -200,12 +200,17 @@ def test_the_examples_are_where_most_is_gained_and_lost(world: World) -> None:
 
 
 def test_the_page_leads_to_where_things_come_from(world: World, tmp_path: Path) -> None:
-    """Dataset, commit and run are links where their addresses are told; what they are called is escaped in them."""
-    links = ["dataset=../dataset/validation.html", "run=https://mlflow.example/#/runs/{}"]
+    """Where an address is told and the thing has a name, which is escaped in it; an unknown commit leads nowhere."""
+    links = [
+        "dataset=../dataset/validation.html",
+        "run=https://mlflow.example/#/runs/{}",
+        "commit=https://git.example/{}",
+    ]
     _gate(world, tmp_path, world.good, *(part for link in links for part in ("--link", link)))
     page = (tmp_path / "report.html").read_text()
     assert '<a href="../dataset/validation.html"><code>sha256:' in page
     assert '<a href="https://mlflow.example/#/runs/%3Cscript%3Ealert%281%29%3C/script%3E"><code>&lt;script' in page
+    assert "git.example" not in page
 
 
 @pytest.mark.parametrize("link", ["run=javascript:alert(1)", "elsewhere=https://example.org", "run=", "run"])

@@ -74,11 +74,16 @@ def test_a_bad_dataset_ends_the_step_with_its_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "tmp" / "key").exists()
 
 
+def gate(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    given = {"SEED": "0", "MARGIN": "0", "MLFLOW": "http://mlflow.segue.internal", "EXPERIMENT": "1", "REPOSITORY": ""}
+    return run("train-model/gate", folder, False, **{**given, **more})
+
+
 @pytest.mark.parametrize("verdict,code", [("pass", "0"), ("fail", "1"), ("inconclusive", "2")])
 def test_a_verdict_is_an_output_and_no_failure(verdict: str, code: str, tmp_path: Path) -> None:
     """Whatever it is, the step succeeds and hands on the word and the sentence."""
     sentence = f"{verdict}: Not proven: about 30 held-out playlists would settle it.\nreport: report.html"
-    done = run("train-model/gate", tmp_path, SEED="0", SAYS=sentence, CODE_OF_COMMAND=code)
+    done = gate(tmp_path, SAYS=sentence, CODE_OF_COMMAND=code)
     assert done.returncode == 0, done.stderr
     assert said(tmp_path, "verdict") == verdict
     assert said(tmp_path, "reason") == "Not proven: about 30 held-out playlists would settle it."
@@ -87,14 +92,27 @@ def test_a_verdict_is_an_output_and_no_failure(verdict: str, code: str, tmp_path
 
 def test_a_gate_that_could_not_measure_fails_the_step(tmp_path: Path) -> None:
     """No data is never a pass."""
-    assert run("train-model/gate", tmp_path, SEED="0", CODE_OF_COMMAND="3").returncode != 0
+    assert gate(tmp_path, CODE_OF_COMMAND="3").returncode != 0
 
 
 def test_an_incumbent_is_judged_against_where_there_is_one(tmp_path: Path) -> None:
     """The folder that the step before brought."""
     (tmp_path / "srv" / "segue" / "incumbent").mkdir(parents=True)
-    run("train-model/gate", tmp_path, SEED="0", SAYS="pass: Better.")
-    assert calls(tmp_path)[0].endswith("--incumbent /srv/segue/incumbent")
+    gate(tmp_path, SAYS="pass: Better.")
+    assert "--incumbent /srv/segue/incumbent" in calls(tmp_path)[0]
+
+
+def test_the_gate_is_told_what_may_be_lost_and_where_its_report_leads(tmp_path: Path) -> None:
+    """The margin that was asked for, MLflow's runs, and the commit where somebody said what shows it."""
+    gate(tmp_path, SAYS="pass: Better.", MARGIN="0.01", EXPERIMENT="7", REPOSITORY="https://git.example/segue")
+    words = calls(tmp_path)[0]
+    runs = "http://mlflow.segue.internal/#/experiments/7/runs?searchFilter="
+    assert "--margin 0.01" in words
+    assert f"--link dataset={runs}tags.dataset='{{}}' --link run={runs}params.trained_by='{{}}'" in words
+    assert words.endswith("--link commit=https://git.example/segue/commit/{}")
+    (tmp_path / "calls").unlink()
+    gate(tmp_path, SAYS="pass: Better.")
+    assert "commit=" not in calls(tmp_path)[0]
 
 
 @pytest.mark.parametrize("version,which", [("0", "--environment production"), ("7", "--version 7")])
