@@ -40,7 +40,8 @@ class BundleModel:
         self._ranker = ranker
         self._tracks = tracks
         self._label = label
-        self._rows = {number: ranker.catalogue.find_uri(track.uri) for number, track in tracks.items()}
+        rows = ranker.catalogue.find_uris([track.uri for track in tracks.values()])
+        self._rows = dict(zip(tracks, rows, strict=True))
         self._numbers = np.full(len(ranker.catalogue) + 1, NOTHING, np.int64)  # the last place answers for "nothing"
         for number, row in self._rows.items():
             if row is not None:

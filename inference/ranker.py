@@ -69,7 +69,9 @@ class Ranker:
         return replace(ranker, _skips_text=ranker._may_skip_text())
 
     def query(self, seeds: Sequence[int], title: str = "", unknown: Sequence[str] = ()) -> Query:
-        """Return a playlist to continue, its known tracks spelled out from the catalogue; a repeated seed counts once.
+        """Return a playlist to continue; a repeated seed counts once.
+
+        Of its known tracks those that a prompt reads, the last ones, are spelled out from the catalogue.
 
         Args:
             seeds: Catalogue ids of the playlist's tracks, in order.
@@ -81,7 +83,7 @@ class Ranker:
         """
         distinct = tuple(dict.fromkeys(int(seed) for seed in seeds))
         self._check_seeds(distinct)
-        words = tuple(track.words for track in self.catalogue.tracks(distinct))
+        words = tuple(track.words for track in self.catalogue.tracks(distinct[-self.encoding.prompt_tracks :]))
         return Query(distinct, title, tuple(unknown), words)
 
     def rank(self, queries: Sequence[Query], k: int = 500) -> tuple[Ids, Scores]:
@@ -177,7 +179,7 @@ class Ranker:
 
 def _size(query: Query) -> tuple[int, int, int]:
     """Return how large a query makes a graph's inputs: unknown tracks first, which cost most."""
-    return len(query.unknown), len(query.seeds), len(query.title)
+    return len(query.unknown), len(query.seeds), len(query.title) + sum(map(len, query.words))
 
 
 def _without_text(inputs: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:

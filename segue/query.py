@@ -25,7 +25,7 @@ class Query:
         seeds: Catalogue ids of the tracks that it holds, in order.
         title: Its title in any spelling, or "".
         unknown: Tracks that the catalogue lacks, each as words (`segue.track.track_words`).
-        words: The known seeds as words, in the order of ``seeds``; a language model reads them.
+        words: The last known seeds as words, in the order of ``seeds``; a language model reads the last few.
     """
 
     seeds: tuple[int, ...] = ()

@@ -110,6 +110,16 @@ def test_a_uri_that_would_break_a_line_is_refused(tmp_path: Path) -> None:
         challenge.submit(path, _write(tmp_path / "challenge.json", HARD[:1]), tmp_path / "s.csv", TEAM)
 
 
+def test_more_playlists_than_are_ranked_together_keep_their_order(bundle: Path, tmp_path: Path) -> None:
+    """Threads share the work; each playlist still stands in its place with what it gets alone."""
+    genres = [number % len(GENRES) for number in range(2 * challenge._TOGETHER + 3)]
+    playlists = [{"pid": 7 * number, "name": GENRES[genre]} for number, genre in enumerate(genres)]
+    challenge.submit(bundle, _write(tmp_path / "challenge.json", playlists), tmp_path / "s.csv", TEAM)
+    _, *rows = _read(tmp_path / "s.csv")
+    assert [int(row[0]) for row in rows] == [playlist["pid"] for playlist in playlists]
+    assert [int(row[1].rpartition(":")[2]) for row in rows] == genres  # the first track of a genre bears its number
+
+
 def test_the_same_set_gives_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
     """A compressed submission holds no clock and no name of its file."""
     source = _write(tmp_path / "challenge.json", HARD)

@@ -90,8 +90,9 @@ def test_a_repeated_seed_counts_once(ranker: Ranker) -> None:
 
 
 def test_a_query_spells_its_seeds_from_the_catalogue(ranker: Ranker) -> None:
-    """The language model reads the seeds' names in the playlist's order."""
+    """The language model reads the last seeds' names in the playlist's order; those before them nobody reads."""
     assert ranker.query([1, 0]).words == ("Jazz Song 1 by Artist 1", "Rock Song 0 by Artist 0")
+    assert ranker.query(range(20)).words == tuple(tiny_tracks()[i].words for i in (16, 17, 18, 19))
 
 
 _QUERIES = st.builds(

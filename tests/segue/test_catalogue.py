@@ -74,6 +74,14 @@ def test_a_uri_finds_its_track_and_nothing_else(names: Catalogue) -> None:
     assert names.find_uri("\ud800") is None
 
 
+def test_many_uris_are_found_in_one_call(make: Make) -> None:
+    """More than one SQL statement may hold, in the order asked, repeated and unknown ones too; twins are the first."""
+    catalogue = make([Track(f"u:{i % 1100}", f"Song {i}") for i in range(1200)])
+    asked = [*range(1099, -1, -1), 5, 5]
+    assert catalogue.find_uris([f"u:{i}" for i in asked] + ["u:1100", ""]) == [*asked, None, None]
+    assert catalogue.find_uris([]) == []
+
+
 @pytest.mark.parametrize(
     "title, artist, expected",
     [
