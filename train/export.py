@@ -24,12 +24,11 @@ from segue.track import Track
 from train.backbone import is_borrowed
 from train.encoder import LoadedEncoder, load_encoder, seeded
 from train.examples import Example
-from train.graph import SCANNED, ServingGraph, export_float
+from train.graph import ServingGraph, export_float, serving_form
 from train.llara import Config as RankerConfig
 from train.llara import build, encoding_of, prompt_tokenizer_of, training_of
 from train.llara_model import Ranker
 from train.low_rank import merge_low_rank
-from train.quantise import quantise
 from train.ranker_training import Training, judge
 from train.settings import CONFIG, typed
 from train.tracking import code_commit, log_folder, stage_run
@@ -65,7 +64,7 @@ def run(config: Config) -> None:
     with stage_run("export", config, dataset.digest) as track, tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         float_model = export_float(ServingGraph(model, loaded.encoder), folder / "float.onnx")
-        onnx.save(quantise(float_model, {SCANNED}), str(folder / MODEL))
+        onnx.save(serving_form(float_model), str(folder / MODEL))
         figures = compare(model, training, folder / "float.onnx", folder / MODEL)
         track({f"{form}_ndcg_{k}": value for form, by_count in figures.items() for k, value in by_count.items()})
         hold(figures["torch"], figures["onnx"], config.onnx_tolerance, "ONNX graph")

@@ -9,15 +9,19 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from segue.errors import SegueError
+from train.branch import branch
 from train.encoder import TextEncoder
 from train.llara_model import Ranker
 from train.projector_model import Projector
+from train.quantise import quantise
 from train.skeleton import bucket_of
 
 OPSET = 20
 SCANNED = "columns"
 """The constant that holds every track's vector; its product is the scan of the catalogue."""
 INPUTS = ("seeds", "title_grams", "prompt_tokens", "unknown_tokens")
+RESIDUAL, ASKED, SILENCE = "llara.residual", "llara.asked", "llara.silence"
+"""What LLaRA adds to playlists, whether its gate is open for any of them, and what it adds where it is not."""
 
 
 class ServingGraph(nn.Module):
@@ -25,8 +29,7 @@ class ServingGraph(nn.Module):
 
     seed_table: Tensor
     columns: Tensor
-    popularity: Tensor
-    bias: Tensor
+    prior: Tensor
 
     def __init__(self, ranker: Ranker, encoder: TextEncoder) -> None:
         """Freeze the tracks of ``ranker``: a track without a training playlist gets its place by its text."""
@@ -38,29 +41,43 @@ class ServingGraph(nn.Module):
             self.register_buffer("seed_table", ranker.tracks.seeds(everything, cold))
         # Popularity has its own scale and would spoil the rounding of the other columns.
         self.register_buffer("columns", candidates[:, :-1].T.contiguous())
-        self.register_buffer("popularity", candidates[:, -1].contiguous())
-        self.register_buffer("bias", bias.detach().clone())
-        self.playlist, self.llara, self.encoder = ranker.playlist, ranker.llara, encoder
+        self.register_buffer("prior", torch.stack([candidates[:, -1], bias.detach()]))  # (2, N)
+        heard = ranker.llara is not None and bool(ranker.llara.gate.any())
+        self.playlist, self.llara, self.encoder = ranker.playlist, ranker.llara if heard else None, encoder
         self.neighbourhood = ranker.neighbourhood
         self.projector: Projector = ranker.tracks.projector
         self.popularity_weight = ranker.popularity
 
-    def forward(self, seeds: Tensor, title_grams: Tensor, prompt_tokens: Tensor, unknown_tokens: Tensor) -> Tensor:
-        """Return (B, N) logits of every track; inputs as `segue.query.encode` makes them."""
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what `forward` returns."""
+        return ("logits",) if self.llara is None else ("logits", RESIDUAL, ASKED, SILENCE)
+
+    def forward(
+        self, seeds: Tensor, title_grams: Tensor, prompt_tokens: Tensor, unknown_tokens: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Return (B, N) logits of every track; inputs as `segue.query.encode` makes them.
+
+        With LLaRA also its residual (B, D), whether any playlist needs it, and zeros (B, D) to take where none does.
+        """
         ids = nn.functional.pad(seeds, (0, 1), value=-1)  # (B, S + 1): never without a column
         known = nn.functional.embedding(ids.clamp(min=0), self.seed_table)
         unknown, told = self._unknown(unknown_tokens), (unknown_tokens > 0).any(2)
         here = ids >= 0
         present = torch.cat([here, told], 1)
         playlist = self.playlist(torch.cat([known, unknown], 1), present, title_grams)
-        if self.llara is not None:
-            playlist = playlist + self.llara(prompt_tokens, known, here, unknown, told)
         count = present.sum(1)
+        beside: tuple[Tensor, ...] = ()
+        if self.llara is not None:
+            residual = self.llara(prompt_tokens, known, here, unknown, told)
+            beside = (residual, (self.llara.gate[bucket_of(count)] != 0).any(), torch.zeros_like(playlist))
+            playlist = playlist + residual
         weight = self.popularity_weight[bucket_of(count)].unsqueeze(1)
-        logits: Tensor = playlist @ self.columns + weight * self.popularity + self.bias
+        # One product for both: what counts is how often rows of the catalogue's length are gone through.
+        logits: Tensor = playlist @ self.columns + nn.functional.pad(weight, (0, 1), value=1.0) @ self.prior
         if self.neighbourhood is not None:
-            logits = logits + self.neighbourhood(ids, count)
-        return logits
+            logits = self.neighbourhood(logits, ids, count)
+        return logits, *beside
 
     def _unknown(self, tokens: Tensor) -> Tensor:
         """Return (B, U, D) vectors of tracks given as words."""
@@ -71,7 +88,7 @@ class ServingGraph(nn.Module):
 
 
 def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
-    """Export the float graph with its top-k to ``path`` and return it."""
+    """Export the float graph with its top-k to ``path`` and return it; it asks LLaRA always (see `serving_form`)."""
     sizes = dict.fromkeys(("B", "S", "G", "T", "U", "L"), torch.export.Dim.DYNAMIC)
     shapes = {
         "seeds": {0: sizes["B"], 1: sizes["S"]},
@@ -95,7 +112,7 @@ def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
             dynamo=True,
             dynamic_shapes=shapes,
             input_names=list(INPUTS),
-            output_names=["logits"],
+            output_names=list(graph.outputs),
             opset_version=OPSET,
             verbose=False,
             external_data=False,
@@ -105,6 +122,11 @@ def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
     model = with_top_k(program.model_proto)
     onnx.save(model, str(path))
     return model
+
+
+def serving_form(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return what a bundle serves: the model of `export_float` in integers, LLaRA asked where its gate is open."""
+    return branch(quantise(model, {SCANNED}), RESIDUAL, ASKED, SILENCE)
 
 
 def with_top_k(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -1,7 +1,6 @@
 """Stage ``llara``: train the ranker, first its linear skeleton, then LLaRA's residual."""
 
 import json
-import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -27,11 +26,12 @@ from train.llara_model import Llara, Ranker
 from train.neighbourhood import Neighbourhood
 from train.neighbours import NeighbourTable
 from train.projector import load_projector
-from train.ranker_training import Phase, PhaseSettings, Training, calibrate, judge, parameters_of, train_phase
+from train.ranker_training import Phase, PhaseSettings, Training, calibrate, parameters_of, train_phase
 from train.settings import CONFIG
-from train.skeleton import BUCKETS, CatalogueTensors, PlaylistVector, Start, TrackVectors
+from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
 from train.team import ALONE, Team
 from train.tracking import log_plot, stage_run
+from train.weighing import open_gates, weigh_neighbours, weigh_titles
 
 
 @dataclass(frozen=True)
@@ -206,52 +206,6 @@ def phases(config: Config, model: Ranker) -> list[Phase]:
     if model.llara is not None:
         plan.append(Phase("llara", config.llara, parameters_of(model, ("llara.",)), curriculum=True))
     return plan
-
-
-def weigh_titles(
-    model: Ranker, training: Training, choices: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
-) -> None:
-    """Set how much the title counts, by number of seeds, to the choice that ranks validation best.
-
-    Training alone overrates titles, the more seeds the worse: a few thousand of them are soon learnt by heart. On real
-    playlists this is worth .007 NDCG at one seed and .011 at ten and more (docs/quality.md).
-    """
-    model.reads_language = False
-    _weigh(model.playlist.title_weight, model, training, choices, otherwise=1.0)
-
-
-def weigh_neighbours(
-    model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
-) -> None:
-    """Set how much the table of neighbours counts, by number of seeds, to the choice that ranks validation best."""
-    if model.neighbourhood is not None:
-        model.reads_language = False
-        _weigh(model.neighbourhood.weight, model, training, choices, otherwise=0.0)
-
-
-def _weigh(weight: Tensor, model: Ranker, training: Training, choices: tuple[float, ...], otherwise: float) -> None:
-    """Fill ``weight`` (buckets,) in place with the best choices; ``otherwise`` stands where there are no seeds."""
-    figures = {}
-    for choice in choices:
-        weight.fill_(choice)
-        figures[choice] = judge(model, training)
-    weight.fill_(otherwise)
-    judged = figures[choices[0]]
-    for bucket, seeds in enumerate(BUCKETS if judged else ()):
-        nearest = min(judged, key=lambda count: abs(math.log((count + 1) / (seeds + 1))))
-        if nearest:
-            weight[bucket] = max(choices, key=lambda choice: figures[choice][nearest])
-
-
-def open_gates(model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.5, 1.0)) -> None:
-    """Set one gate for all numbers of seeds to the choice that ranks validation best: LLaRA adds or stays silent."""
-    if model.llara is None:
-        return
-    mean = {}
-    for choice in choices:
-        model.llara.gate.fill_(choice)
-        mean[choice] = float(np.mean(list(judge(model, training).values())))
-    model.llara.gate.fill_(max(mean, key=lambda choice: mean[choice]))
 
 
 def own_state(model: Ranker) -> dict[str, Tensor]:

@@ -29,18 +29,20 @@ class Neighbourhood(nn.Module):
         self.values: Tensor
         self.weight: Tensor
 
-    def forward(self, seeds: Tensor, count: Tensor) -> Tensor:
-        """Return (B, N), what each track's score gains.
+    def forward(self, logits: Tensor, seeds: Tensor, count: Tensor) -> Tensor:
+        """Return logits (B, N) with what each track's score gains.
 
         Args:
+            logits: (B, N) scores so far.
             seeds: (B, S) catalogue ids, padded with -1; S >= 1.
             count: (B,) tracks of each playlist, those that the catalogue lacks included.
         """
         # Looked up as embeddings, which export as plain Gathers; the tables stay 32-bit integers in the graph.
         rows = nn.functional.embedding(seeds.clamp(min=0), self.row.unsqueeze(1)).squeeze(2).long()  # (B, S)
         ids = nn.functional.embedding(rows, self.ids).flatten(1).long()  # (B, S * K)
-        values = nn.functional.embedding(rows, self.values) * (seeds >= 0).unsqueeze(2)
-        summed = torch.zeros(seeds.shape[0], self.row.shape[0]).scatter_add(1, ids, values.flatten(1))
+        values = (nn.functional.embedding(rows, self.values) * (seeds >= 0).unsqueeze(2)).flatten(1)
+        summed = torch.zeros_like(logits).scatter_add(1, ids, values)
         leaders = summed.topk(min(_LEADERS, self.row.shape[0]), dim=1).values.mean(1, keepdim=True)
-        gain: Tensor = summed * (self.weight[bucket_of(count)].unsqueeze(1) / leaders.clamp(min=1e-9))
-        return gain
+        weight = self.weight[bucket_of(count)].unsqueeze(1) / leaders.clamp(min=1e-9)
+        # Scattered once more: a row of the catalogue's length is long, and S * K numbers are few.
+        return logits.scatter_add(1, ids, values * weight)

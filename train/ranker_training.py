@@ -236,11 +236,15 @@ def judge(model: Ranker, training: Training) -> dict[int, float]:
 
     Of a team, each ranks its part of them.
     """
+    return {count: training.team.mean(values) for count, values in judge_each(model, training).items()}
+
+
+def judge_each(model: Ranker, training: Training) -> dict[int, NDArray[np.float64]]:
+    """Return as `judge`, for each of this worker's examples by itself (n,)."""
     asked = {count: examples for count, examples in training.judged.items() if examples}
     own = {count: examples[training.team.part(len(examples))] for count, examples in asked.items()}
     lists = rank(model, training, own)
-    relevant = {count: [set(e.targets.tolist()) for e in examples] for count, examples in own.items()}
-    return {count: training.team.mean(ndcg(lists[count], relevant[count], 500)) for count in asked}
+    return {count: ndcg(lists[count], [set(e.targets.tolist()) for e in own[count]], 500) for count in asked}
 
 
 def rank(model: Ranker, training: Training, asked: Mapping[int, Sequence[Example]]) -> dict[int, NDArray[np.int64]]:
@@ -267,7 +271,7 @@ def _rank(
     logits = model.playlists(inputs, hidden) @ vectors.T + bias
     if model.neighbourhood is not None:
         seeds = nn.functional.pad(inputs["seeds"], (0, 1), value=-1)  # never without a column
-        logits += model.neighbourhood(seeds, (seeds >= 0).sum(1))
+        logits = model.neighbourhood(logits, seeds, (seeds >= 0).sum(1))
     for row, example in enumerate(examples):
         logits[row, list(example.query.seeds)] = -torch.inf
     top: NDArray[np.int64] = logits.topk(min(500, logits.shape[1]), dim=1).indices.numpy()

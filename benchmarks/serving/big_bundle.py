@@ -18,10 +18,9 @@ from segue.query import Encoding
 from segue.track import Track
 from train.backbone import EncoderBackbone
 from train.encoder import load_encoder
-from train.graph import SCANNED, ServingGraph, export_float
+from train.graph import ServingGraph, export_float, serving_form
 from train.llara_model import Llara, Ranker
 from train.projector_model import Projector
-from train.quantise import quantise
 from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
 
 # As in train/conf: lightgcn.yaml, llara.yaml.
@@ -74,7 +73,7 @@ def write_big_bundle(path: Path, tracks: int) -> Bundle:
     graph, encoding, tokenizer = random_ranker(tracks)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        model = quantise(export_float(graph, folder / "float.onnx"), {SCANNED})
+        model = serving_form(export_float(graph, folder / "float.onnx"))
         onnx.save(model, str(folder / MODEL))
         write_catalogue(folder / CATALOGUE, made_up_tracks(tracks))
         (folder / TOKENIZER).write_text(tokenizer)

@@ -27,11 +27,10 @@ from tests.support.tiny_ranker import DIMENSION, tiny_encoding, tiny_ranker
 from train.backbone import PromptTokenizer, is_borrowed
 from train.causal import CausalBackbone, load_causal
 from train.encoder import LoadedEncoder, tokeniser
-from train.graph import SCANNED, ServingGraph, export_float
+from train.graph import ServingGraph, export_float, serving_form
 from train.llara import own_state, prompt_tokenizer_of
 from train.llara_model import BEHAVIOUR_POSITION, Llara, Ranker
 from train.low_rank import merge_low_rank
-from train.quantise import quantise
 
 QUERIES = [
     Query(title="summer vibes"),
@@ -239,7 +238,7 @@ def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported
     merge_low_rank(ranker)
     graph = ServingGraph(ranker, loaded.encoder).eval()
     model = export_float(graph, work / "float.onnx")
-    onnx.save(quantise(model, {SCANNED}), str(work / "int8.onnx"))
+    onnx.save(serving_form(model), str(work / "int8.onnx"))
     return Exported(ranker, loaded, graph, work / "float.onnx", work / "int8.onnx")
 
 

@@ -18,7 +18,7 @@ from segue.query import Encoding, Query, encode
 from tests.support.tiny_bert import tiny_encoder
 from tests.support.tiny_ranker import tiny_encoding, tiny_ranker
 from train.encoder import LoadedEncoder
-from train.graph import SCANNED, ServingGraph, export_float
+from train.graph import SCANNED, ServingGraph, export_float, serving_form
 from train.quantise import SCAN_LIMIT, ZERO_POINT, quantise, quantise_rows
 
 TRACKS = 600
@@ -40,7 +40,7 @@ class Exported:
         self.encoding: Encoding = tiny_encoding(self.loaded)
         self.graph = ServingGraph(tiny_ranker(self.loaded, TRACKS), self.loaded.encoder).eval()
         self.float_path, self.int8_path = folder / "float.onnx", folder / "int8.onnx"
-        onnx.save(quantise(export_float(self.graph, self.float_path), {SCANNED}), str(self.int8_path))
+        onnx.save(serving_form(export_float(self.graph, self.float_path)), str(self.int8_path))
 
     def inputs(self, queries: list[Query]) -> dict[str, NDArray[np.int64]]:
         """Return the graph's inputs but ``k``."""
@@ -49,9 +49,8 @@ class Exported:
     def torch_scores(self, queries: list[Query]) -> NDArray[np.float32]:
         """Return torch's scores of every track, -inf for seeds."""
         with torch.no_grad():
-            scores: NDArray[np.float32] = self.graph(
-                **{name: torch.from_numpy(array) for name, array in self.inputs(queries).items()}
-            ).numpy()
+            logits, *_ = self.graph(**{name: torch.from_numpy(array) for name, array in self.inputs(queries).items()})
+        scores: NDArray[np.float32] = logits.numpy()
         for row, query in enumerate(queries):
             scores[row, list(query.seeds)] = -np.inf
         return scores
@@ -104,6 +103,57 @@ def test_a_batch_gives_what_its_queries_give_one_by_one(exported: Exported, grap
         alone, alone_scores = exported.rank(path, [query], 50)
         assert (ids[row] == alone[0]).mean() > 0.95
         assert np.allclose(scores[row], alone_scores[0], atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def half_shut(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The float and the integer graph of a ranker whose LLaRA speaks to titles and single tracks alone."""
+    folder = tmp_path_factory.mktemp("half")
+    ranker = tiny_ranker(exported.loaded, TRACKS)
+    assert ranker.llara is not None
+    ranker.llara.gate[2:] = 0
+    model = export_float(ServingGraph(ranker, exported.loaded.encoder), folder / "float.onnx")
+    onnx.save(serving_form(model), str(folder / "int8.onnx"))
+    return folder / "float.onnx", folder / "int8.onnx"
+
+
+def test_llara_is_left_out_where_its_gate_is_shut(exported: Exported, half_shut: tuple[Path, Path]) -> None:
+    """Alone, among their like and among others, playlists get what the graph that always asks gives them."""
+    always = half_shut[0].with_name("always.onnx")
+    onnx.save(quantise(onnx.load(str(half_shut[0])), {SCANNED}), str(always))
+    for queries in (*([query] for query in QUERIES), [QUERIES[2], QUERIES[5]], QUERIES):
+        ids, scores = exported.rank(half_shut[1], queries, 50)
+        wanted, wanted_scores = exported.rank(always, queries, 50)
+        assert (ids == wanted).mean() > 0.99
+        np.testing.assert_allclose(scores, wanted_scores, rtol=1e-5)
+
+
+def test_nothing_of_llara_runs_where_its_gate_is_shut(
+    exported: Exported, half_shut: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """ONNX Runtime's own profile counts the language model's layers."""
+    counts = []
+    for queries in ([QUERIES[2]], [QUERIES[0]]):
+        options = onnxruntime.SessionOptions()
+        options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / "profile")
+        session: Any = onnxruntime.InferenceSession(str(half_shut[1]), options, providers=["CPUExecutionProvider"])
+        session.run(None, {**exported.inputs(queries), "k": np.array([10])})
+        events = json.loads(Path(session.end_profiling()).read_text())
+        counts.append(sum(event.get("args", {}).get("op_name") == "Softmax" for event in events))
+    silent, asked = counts
+    assert asked == silent + 1  # one layer, one attention
+
+
+def test_a_llara_that_is_never_heard_is_not_exported(exported: Exported, tmp_path: Path) -> None:
+    """Its weights would only take memory."""
+    ranker = tiny_ranker(exported.loaded, TRACKS)
+    assert ranker.llara is not None
+    ranker.llara.gate.zero_()
+    model = export_float(ServingGraph(ranker, exported.loaded.encoder), tmp_path / "float.onnx")
+    assert not [tensor.name for tensor in model.graph.initializer if tensor.name.startswith("llara.")]
+    onnx.save(serving_form(model), str(tmp_path / "int8.onnx"))
+    ids, _ = exported.rank(tmp_path / "int8.onnx", QUERIES, 50)
+    assert ids.shape == (len(QUERIES), 50)
 
 
 def test_words_place_a_track_that_the_catalogue_lacks(exported: Exported) -> None:

@@ -13,7 +13,7 @@ from tests.support.tiny_ranker import tiny_encoding, tiny_ranker
 from train.candidates import CandidateSampler, sampled_softmax
 from train.encoder import LoadedEncoder
 from train.examples import Example, Playlists, cut, draw, epoch, validation
-from train.llara import own_state, weigh_titles
+from train.llara import own_state
 from train.llara_model import Ranker
 from train.ranker_training import (
     Phase,
@@ -25,6 +25,7 @@ from train.ranker_training import (
     parameters_of,
     train_phase,
 )
+from train.weighing import open_gates, weigh_titles
 
 TRACKS = 200
 SETTINGS = PhaseSettings(epochs=4, batch=16, table_rate=0.05, title_rate=0.05, net_rate=0.005, scalar_rate=0.02)
@@ -191,6 +192,28 @@ def test_llara_learns_over_a_skeleton_that_stays(loaded: LoadedEncoder, tmp_path
     apart = torch.cdist(residuals, residuals).flatten()
     assert apart[same].max() < 1e-4 < apart[~same].min()
     assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in skeleton.items())
+
+
+def test_llaras_gate_is_open_where_it_is_proven_to_help(loaded: LoadedEncoder, tmp_path: Path) -> None:
+    """One that learnt titles is heard at titles and spoils nothing; one that says the contrary is silent everywhere."""
+    model = tiny_ranker(loaded, TRACKS, loud=False)
+    training = training_on(loaded, model)
+    assert model.llara is not None
+    calibrate(model, training)
+    train_phase(model, skeleton_phase(model, epochs=15), training, tmp_path / "s.pt", silent)
+    model.playlist.title_weight.zero_()  # so that titles are LLaRA's to tell
+    train_phase(model, llara_phase(model), training, tmp_path / "c.pt", silent)
+    model.llara.gate.zero_()
+    before = judge(model, training)
+    open_gates(model, training)
+    after = judge(model, training)
+    assert model.llara.gate[0] > 0
+    assert after[0] > before[0]
+    assert all(after[seeds] >= before[seeds] for seeds in before)
+    with torch.no_grad():
+        model.llara.to_behaviour.weight.neg_()
+    open_gates(model, training)
+    assert not model.llara.gate.any()
 
 
 def test_training_that_was_stopped_ends_where_it_would_have_ended(loaded: LoadedEncoder, tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""Weights that validation chooses by number of seeds once training is done: of titles, neighbours and LLaRA."""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from train.llara_model import Ranker
+from train.ranker_training import Training, judge, judge_each
+from train.skeleton import BUCKETS
+from train.team import Team
+
+
+def weigh_titles(
+    model: Ranker, training: Training, choices: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+) -> None:
+    """Set how much the title counts, by number of seeds, to the choice that ranks validation best.
+
+    Training alone overrates titles, the more seeds the worse: a few thousand of them are soon learnt by heart. On real
+    playlists this is worth .007 NDCG at one seed and .011 at ten and more (docs/quality.md).
+    """
+    model.reads_language = False
+    _weigh(model.playlist.title_weight, model, training, choices, otherwise=1.0)
+
+
+def weigh_neighbours(
+    model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+) -> None:
+    """Set how much the table of neighbours counts, by number of seeds, to the choice that ranks validation best."""
+    if model.neighbourhood is not None:
+        model.reads_language = False
+        _weigh(model.neighbourhood.weight, model, training, choices, otherwise=0.0)
+
+
+def _weigh(weight: Tensor, model: Ranker, training: Training, choices: tuple[float, ...], otherwise: float) -> None:
+    """Fill ``weight`` (buckets,) in place with the best choices; ``otherwise`` stands where there are no seeds."""
+    figures = {}
+    for choice in choices:
+        weight.fill_(choice)
+        figures[choice] = judge(model, training)
+    weight.fill_(otherwise)
+    judged = figures[choices[0]]
+    for bucket, seeds in enumerate(BUCKETS if judged else ()):
+        if nearest := _nearest(judged, seeds):
+            weight[bucket] = max(choices, key=lambda choice: figures[choice][nearest])
+
+
+def _nearest(judged: Iterable[int], seeds: int) -> int:
+    """Return the number of seeds that was judged and is nearest to ``seeds``."""
+    return min(judged, key=lambda count: abs(math.log((count + 1) / (seeds + 1))))
+
+
+def open_gates(model: Ranker, training: Training, choices: tuple[float, ...] = (0.5, 1.0)) -> None:
+    """Open LLaRA's gate at the numbers of seeds where it is proven to rank validation better than its silence.
+
+    It takes most of a request's time, so it has to show what for: a gain of more than two standard errors over the
+    playlists. Elsewhere its gate is shut, and the served graph leaves it out (`train.branch`).
+    """
+    if model.llara is None:
+        return
+    gate, gains = model.llara.gate, {}
+    gate.zero_()
+    silent = judge_each(model, training)
+    for choice in choices:
+        gate.fill_(choice)
+        heard = judge_each(model, training)
+        gains[choice] = {count: _gain(heard[count] - silent[count], training.team) for count in silent}
+    gate.zero_()
+    for bucket, seeds in enumerate(BUCKETS if silent else ()):
+        nearest = _nearest(silent, seeds)
+        proven = [choice for choice in choices if gains[choice][nearest].least > 0]
+        gate[bucket] = max(proven, key=lambda choice: gains[choice][nearest].mean, default=0.0)
+
+
+class _Gain(NamedTuple):
+    """What LLaRA gains over the playlists of all workers: the mean, and what it is at least if chance was kind."""
+
+    mean: float
+    least: float
+
+
+def _gain(differences: NDArray[np.float64], team: Team) -> _Gain:
+    """Return the gain of playlists' differences (n,), this worker's part of them."""
+    mean, square = team.mean(differences), team.mean(differences**2)
+    (count,) = team.add([len(differences)])
+    error = math.sqrt(max(0.0, square - mean**2) / (count - 1)) if count > 1 else math.inf
+    return _Gain(mean, mean - 2 * error)
