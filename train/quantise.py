@@ -21,6 +21,8 @@ WEIGHT_LIMIT = 127
 ZERO_POINT = 128
 SMALLEST = 65_536
 """Weights of fewer numbers stay float: they weigh nothing, and the fold-in is sensitive."""
+FEWEST_ROWS = 16
+"""So do those of fewer rows, such as all tracks' popularity and bias: one scale for a whole catalogue is too coarse."""
 
 
 def quantise(model: onnx.ModelProto, scanned: Collection[str]) -> onnx.ModelProto:
@@ -73,7 +75,10 @@ class _Rewriter:
         return [node]
 
     def _is_large(self, name: str) -> bool:
-        return name in self._floats and int(np.prod(self._floats[name].dims)) >= SMALLEST
+        if name not in self._floats:
+            return False
+        dims = self._floats[name].dims
+        return int(np.prod(dims)) >= SMALLEST and dims[0] >= FEWEST_ROWS
 
     def _scan(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """Return ``output = rows @ constant`` with the rows rounded to 8 bits each by its own scale."""

@@ -191,6 +191,20 @@ def test_rounded_rows_are_within_half_a_step() -> None:
     assert not rows[7].any()
 
 
+@pytest.mark.parametrize("rows, packed", [(2, False), (128, True)])
+def test_a_catalogue_of_few_rows_stays_float(rows: int, packed: bool) -> None:
+    """Popularity and bias of all tracks keep their digits; a language model's matrices are rounded."""
+    table = np.random.default_rng(0).normal(size=(rows, 100_000)).astype(np.float32)
+    x, y = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["B", width])
+        for name, width in (("x", rows), ("y", 100_000))
+    )
+    node = onnx.helper.make_node("MatMul", ["x", "table"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", [x], [y], [onnx.numpy_helper.from_array(table, "table")])
+    quantised = quantise(onnx.helper.make_model(graph), set())
+    assert ("table.int8" in {tensor.name for tensor in quantised.graph.initializer}) == packed
+
+
 def test_products_fit_16_bits_in_pairs() -> None:
     """The largest pair of products that a CPU without VNNI adds up stays below what 16 bits hold."""
     assert 2 * 255 * SCAN_LIMIT < 2**15
