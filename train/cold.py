@@ -4,7 +4,6 @@ Such tracks are the ones that only held-out playlists hold; whatever is known of
 their album.
 """
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,8 @@ from train.encoder import load_encoder, seeded
 from train.examples import Example, validation
 from train.export import load_ranker
 from train.inputs import playlists_of
-from train.llara import Config as RankerConfig
-from train.llara import training_of
+from train.llara import settings_of, training_of
 from train.ranker_training import rank
-from train.settings import CONFIG, typed
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ def run(config: Config) -> None:
     """Print hit@500 of held-out tracks by number of seeds: cold ones, by whether their artist is known, and others."""
     seeded(0, config.threads)
     dataset = Dataset.open(Path(config.dataset))
-    settings = typed(RankerConfig, json.loads((Path(config.llara) / CONFIG).read_text()), "python -m train llara")
+    settings = settings_of(Path(config.llara))
     loaded = load_encoder(settings.encoder)
     model = load_ranker(Path(config.llara), settings, dataset, loaded)
     asked = {count: part for count, part in validation(playlists_of(dataset, config.split)).items() if part}

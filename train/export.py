@@ -1,6 +1,5 @@
 """Stage ``export``: one QInt8 ONNX bundle, held against torch and against its own float graph before it is sealed."""
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,11 +25,10 @@ from train.encoder import LoadedEncoder, load_encoder, seeded
 from train.examples import Example
 from train.graph import ServingGraph, export_float, serving_form
 from train.llara import Config as RankerConfig
-from train.llara import build, encoding_of, prompt_tokenizer_of, training_of
+from train.llara import build, encoding_of, prompt_tokenizer_of, settings_of, training_of
 from train.llara_model import Ranker
 from train.low_rank import merge_low_rank
 from train.ranker_training import Training, judge
-from train.settings import CONFIG, typed
 from train.tracking import code_commit, log_folder, stage_run
 
 _PER_CALL = 32
@@ -57,7 +55,7 @@ def run(config: Config) -> None:
     """
     seeded(0, config.threads)
     dataset = Dataset.open(Path(config.dataset))
-    settings = typed(RankerConfig, json.loads((Path(config.llara) / CONFIG).read_text()), "python -m train llara")
+    settings = settings_of(Path(config.llara))
     loaded = load_encoder(settings.encoder)
     model = load_ranker(Path(config.llara), settings, dataset, loaded)
     training = training_of(settings, dataset, loaded, model, config.playlists)

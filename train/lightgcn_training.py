@@ -65,9 +65,12 @@ class TrainingSettings:
             raise InputError(
                 f"LightGCN starts from {' or '.join(STARTS)}, and not from {self.start!r}; set start=ials."
             )
-        for name in ("dimension", "batch", "negatives", "rate", "temperature", "epochs", "evaluate_every"):
+        for name in ("dimension", "batch", "negatives", "rate", "temperature", "evaluate_every"):
             if getattr(self, name) <= 0:
                 raise InputError(f"LightGCN's {name} must be above 0, and not {getattr(self, name)}.")
+        for name in ("epochs", "layers"):
+            if getattr(self, name) < 0:
+                raise InputError(f"LightGCN's {name} must be 0 or more, and not {getattr(self, name)}.")
         if not 0 <= self.edge_dropout < 1:
             raise InputError(
                 f"LightGCN's edge_dropout is a chance below 1, and not {self.edge_dropout}; set edge_dropout=0."

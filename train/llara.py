@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from tqdm import tqdm
 
 from data_processing.dataset import Dataset
 from segue.errors import InputError
@@ -26,8 +28,16 @@ from train.llara_model import Llara, Ranker
 from train.neighbourhood import Neighbourhood
 from train.neighbours import NeighbourTable
 from train.projector import load_projector
-from train.ranker_training import Phase, PhaseSettings, Training, calibrate, parameters_of, train_phase
-from train.settings import CONFIG
+from train.ranker_training import (
+    OnEpoch,
+    Phase,
+    PhaseSettings,
+    Training,
+    calibrate,
+    parameters_of,
+    train_phase,
+)
+from train.settings import CONFIG, typed
 from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
 from train.team import ALONE, Team
 from train.tracking import log_plot, stage_run
@@ -90,20 +100,27 @@ def run(config: Config, team: Team = ALONE) -> None:
             history.append({"phase": phase, "epoch": number, **figures})
 
         calibrate(model, training)
-        for phase in phases(config, model):
-            for name, parameter in model.named_parameters():
-                parameter.requires_grad_(name in phase.parameters)
-            train_phase(model, phase, training, checkpoints / f"{identity}-{phase.name}.pt", on_epoch)
-            if phase.curriculum:
-                open_gates(model, training)
-            else:
-                weigh_titles(model, training)
-                weigh_neighbours(model, training)
+        train_in_phases(model, phases(config, model), training, checkpoints / identity, on_epoch)
         if team.leads:
             log_plot(learning_curves(history), "learning_curves.png")
             _write(config, model, history)
     if team.size == 1:  # of several, one may still be lost; who started them clears away when all are done
         shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def settings_of(folder: Path) -> Config:
+    """Return the settings that stage ``llara`` kept in ``folder``.
+
+    Raises:
+        InputError: There are none, or they are of another version of Segue.
+    """
+    try:
+        kept = json.loads((folder / CONFIG).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"No trained ranker can be read at {folder} ({error}); make one with python -m train llara."
+        ) from error
+    return typed(Config, kept, "python -m train llara")
 
 
 def _write(config: Config, model: Ranker, history: list[dict[str, float | str]]) -> None:
@@ -202,10 +219,32 @@ def training_of(
 def phases(config: Config, model: Ranker) -> list[Phase]:
     """Return what is trained in which order: the skeleton, then LLaRA over a skeleton that stays."""
     skeleton = parameters_of(model, ("tracks.", "playlist.", "popularity"))
-    plan = [Phase("skeleton", config.skeleton, skeleton, curriculum=False)]
+    plan = [Phase("skeleton", config.skeleton, skeleton, language=False, curriculum=False)]
     if model.llara is not None:
-        plan.append(Phase("llara", config.llara, parameters_of(model, ("llara.",)), curriculum=True))
+        own = parameters_of(model, ("llara.",))
+        plan.append(Phase("llara", config.llara, own, language=True, curriculum=True))
     return plan
+
+
+def train_in_phases(model: Ranker, plan: Sequence[Phase], training: Training, stem: Path, on_epoch: OnEpoch) -> None:
+    """Train one phase after the other in place, and choose on validation what each leaves to choose.
+
+    Args:
+        model: The ranker.
+        plan: The phases.
+        training: What they share.
+        stem: Where checkpoints stand: ``<stem>-<phase>.pt``.
+        on_epoch: Told of each epoch.
+    """
+    for phase in plan:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in phase.parameters)
+        train_phase(model, phase, training, stem.with_name(f"{stem.name}-{phase.name}.pt"), on_epoch)
+        if phase.language:
+            open_gates(model, training)
+        else:
+            weigh_titles(model, training)
+            weigh_neighbours(model, training)
 
 
 def own_state(model: Ranker) -> dict[str, Tensor]:
@@ -224,6 +263,5 @@ def training_identity(config: Config, dataset: Dataset) -> str:
 
 def print_epoch(phase: str, number: int, figures: Mapping[str, float]) -> None:
     """Say on standard error how an epoch went."""
-    from tqdm import tqdm
-
-    tqdm.write(f"{phase} epoch {number + 1}: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+    told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+    tqdm.write(f"{phase} epoch {number + 1}: {told}", file=sys.stderr)

@@ -90,11 +90,20 @@ class Training:
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase: its name, settings, the parameters that it moves, and whether the curriculum runs."""
+    """One phase of the training.
+
+    Attributes:
+        name: Its name.
+        settings: How it is trained.
+        parameters: What it moves, by name.
+        language: Whether LLaRA takes part; it costs most of the time.
+        curriculum: Whether prompts begin with words alone; otherwise all of LLaRA's are hybrid from the first step.
+    """
 
     name: str
     settings: PhaseSettings
     parameters: Mapping[str, nn.Parameter]
+    language: bool
     curriculum: bool
 
 
@@ -108,7 +117,7 @@ def as_tensors(examples: Sequence[Example], training: Training) -> dict[str, Ten
 
 def train_phase(model: Ranker, phase: Phase, training: Training, checkpoint: Path, on_epoch: OnEpoch) -> None:
     """Train one phase in place, from its checkpoint where there is one."""
-    model.reads_language = phase.curriculum
+    model.reads_language = phase.language
     optimisers = _optimisers(phase)
     rng = np.random.default_rng([training.seed, len(phase.name)])
     torch.manual_seed(training.seed)

@@ -362,3 +362,18 @@ def test_a_graph_without_edges_is_refused(tmp_path: Path) -> None:
     empty = Interactions.of(np.empty(0, np.int64), np.empty(0, np.int64), 3, 4)
     with pytest.raises(InputError, match="no interaction to learn from"):
         trainer_of(empty, SETTINGS, tmp_path)
+
+
+def test_without_epochs_and_layers_the_start_is_left_as_it_is(tmp_path: Path) -> None:
+    graph = planted()
+    trainer = trainer_of(graph, replace(SETTINGS, epochs=0, layers=0), tmp_path)
+    trainer.fit(lambda *_: {"ndcg": 0.5}, "ndcg")
+    assert torch.equal(torch.cat(trainer.vectors()), xavier_start(graph, SETTINGS.dimension, SETTINGS.seed))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("epochs", replace(SETTINGS, epochs=-1)), ("layers", replace(SETTINGS, layers=-1))]
+)
+def test_fewer_than_none_are_refused(name: str, settings: TrainingSettings, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"LightGCN's {name} must be 0 or more, and not -1"):
+        trainer_of(planted(), settings, tmp_path)

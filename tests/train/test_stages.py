@@ -9,56 +9,13 @@ import mlflow
 import numpy as np
 import pytest
 
-import data_processing.__main__ as data_command
 import train.__main__ as train_command
 from data_processing.dataset import Dataset
 from inference.ranker import Ranker
 from segue.bundle import Bundle
-from tests.support.tiny_bert import write_tiny_bert
+from tests.support.training_road import Road
 from train.__main__ import load_config
 from train.llara import training_identity
-
-
-class Road:
-    """A work folder and the commands that fill it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.encoder = write_tiny_bert(folder / "bert")
-
-    def dataset(self) -> None:
-        """Make a small sample and a dataset of it."""
-        slices = ["--playlists", "200", "--tracks", "600", "--seed", "3"]
-        assert data_command.main(["sample", "--output", str(self.folder / "data"), *slices]) == 0
-        sides = ["--validation", "0.1", "--test", "0.1"]
-        paths = [str(self.folder / "data"), "--output", str(self.folder / "dataset")]
-        assert data_command.main(["ingest", *paths, *sides]) == 0
-
-    def train(self, verb: str, output: str, *overrides: str) -> int:
-        """Run a stage with the folders that it needs and return its exit code."""
-        needs = {
-            "lightgcn": ["dataset"],
-            "text": ["dataset"],
-            "projector": ["dataset", "lightgcn", "text"],
-            "llara": ["dataset", "lightgcn", "text", "projector"],
-            "export": ["dataset", "llara"],
-        }
-        folders = [f"{need}={self.folder / need}" for need in needs[verb]]
-        return train_command.main([verb, *folders, f"output={self.folder / output}", "threads=1", *overrides])
-
-    def learn(self) -> None:
-        """Run the four stages before the export, at their smallest."""
-        encoder = f"encoder={self.encoder}"
-        assert self.train("lightgcn", "lightgcn", "dimension=16", "epochs=2") == 0
-        assert self.train("text", "text", encoder) == 0
-        assert self.train("projector", "projector", "epochs=1", "hidden=32", "batch=64") == 0
-        assert self.llara("llara") == 0
-
-    def llara(self, output: str) -> int:
-        """Train the ranker for two short phases."""
-        sizes = ["projector_hidden=32", "mix_hidden=16", "gram_buckets=512", "negatives=200", "backbone_layers=1"]
-        lengths = ["skeleton.epochs=2", "skeleton.batch=32", "llara.epochs=1", "llara.batch=32"]
-        return self.train("llara", output, f"encoder={self.encoder}", *sizes, *lengths)
 
 
 @pytest.fixture(scope="module")

@@ -64,13 +64,12 @@ def training_on(loaded: LoadedEncoder, model: Ranker) -> Training:
 
 def skeleton_phase(model: Ranker, epochs: int = 4) -> Phase:
     parameters = parameters_of(model, ("tracks.", "playlist.", "popularity"))
-    return Phase("skeleton", replace(SETTINGS, epochs=epochs), parameters, curriculum=False)
+    return Phase("skeleton", replace(SETTINGS, epochs=epochs), parameters, language=False, curriculum=False)
 
 
 def llara_phase(model: Ranker) -> Phase:
-    return Phase(
-        "llara", replace(SETTINGS, epochs=20, net_rate=0.003), parameters_of(model, ("llara.",)), curriculum=True
-    )
+    settings = replace(SETTINGS, epochs=20, net_rate=0.003)
+    return Phase("llara", settings, parameters_of(model, ("llara.",)), language=True, curriculum=True)
 
 
 def silent(*_: object) -> None:
