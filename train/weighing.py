@@ -1,11 +1,10 @@
-"""Weights that validation chooses by number of seeds after training: of titles, popularity, neighbours and LLaRA."""
+"""Weights that validation chooses by number of seeds once training is done: of titles, neighbours and LLaRA."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,22 +26,6 @@ def weigh_titles(
     _weigh(model.playlist.title_weight, model, training, choices, otherwise=1.0)
 
 
-def weigh_popularity(model: Ranker, training: Training, choices: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)) -> None:
-    """Set how much of the learnt weight of plain popularity is left, by number of seeds, as validation is ranked best.
-
-    Training overrates what everybody plays: it stands in its playlists more often than in those of tomorrow. Some of it
-    always stays, for a playlist of which nothing is known.
-    """
-    model.reads_language = False
-    learned = model.popularity.detach().clone()
-    share = torch.ones_like(learned)
-
-    def apply() -> None:
-        model.popularity.data.copy_(learned * share)
-
-    _weigh(share, model, training, choices, otherwise=None, apply=apply)
-
-
 def weigh_neighbours(
     model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 ) -> None:
@@ -52,36 +35,17 @@ def weigh_neighbours(
         _weigh(model.neighbourhood.weight, model, training, choices, otherwise=0.0)
 
 
-def _weigh(
-    weight: Tensor,
-    model: Ranker,
-    training: Training,
-    choices: tuple[float, ...],
-    otherwise: float | None,
-    apply: Callable[[], None] = lambda: None,
-) -> None:
-    """Fill ``weight`` (buckets,) in place with the best choices.
-
-    Args:
-        weight: What is chosen, by number of seeds.
-        model: The ranker.
-        training: Whose validation playlists judge.
-        choices: What to try.
-        otherwise: What stands where there are no seeds; None chooses there, too.
-        apply: Called after every change, for a weight that is no part of the model itself.
-    """
+def _weigh(weight: Tensor, model: Ranker, training: Training, choices: tuple[float, ...], otherwise: float) -> None:
+    """Fill ``weight`` (buckets,) in place with the best choices; ``otherwise`` stands where there are no seeds."""
     figures = {}
     for choice in choices:
         weight.fill_(choice)
-        apply()
         figures[choice] = judge(model, training)
-    weight.fill_(1.0 if otherwise is None else otherwise)
+    weight.fill_(otherwise)
     judged = figures[choices[0]]
     for bucket, seeds in enumerate(BUCKETS if judged else ()):
-        nearest = _nearest(judged, seeds)
-        if nearest or otherwise is None:
+        if nearest := _nearest(judged, seeds):
             weight[bucket] = max(choices, key=lambda choice: figures[choice][nearest])
-    apply()
 
 
 def _nearest(judged: Iterable[int], seeds: int) -> int:

@@ -25,7 +25,7 @@ from train.ranker_training import (
     parameters_of,
     train_phase,
 )
-from train.weighing import open_gates, weigh_popularity, weigh_titles
+from train.weighing import open_gates, weigh_titles
 
 TRACKS = 200
 SETTINGS = PhaseSettings(epochs=4, batch=16, table_rate=0.05, title_rate=0.05, net_rate=0.005, scalar_rate=0.02)
@@ -167,22 +167,6 @@ def test_titles_that_mislead_are_weighed_down_where_there_are_seeds(loaded: Load
     assert after[1] > before[1]
     assert model.playlist.title_weight[0] == 1
     assert (model.playlist.title_weight[1:] < 1).all()
-
-
-def test_popularity_that_is_overrated_is_weighed_down(loaded: LoadedEncoder, tmp_path: Path) -> None:
-    """After the weighing validation is ranked no worse at any number of seeds, and some popularity is left at each."""
-    model = tiny_ranker(loaded, TRACKS, loud=False)
-    training = training_on(loaded, model)
-    calibrate(model, training)
-    train_phase(model, skeleton_phase(model, epochs=3), training, tmp_path / "c.pt", silent)
-    with torch.no_grad():
-        model.popularity.fill_(5.0)  # what everybody plays, loudly
-    before = judge(model, training)
-    weigh_popularity(model, training)
-    after = judge(model, training)
-    assert all(after[seeds] >= before[seeds] for seeds in before)
-    assert after[1] > before[1]
-    assert ((model.popularity > 0) & (model.popularity <= 5)).all()
 
 
 def test_llara_learns_over_a_skeleton_that_stays(loaded: LoadedEncoder, tmp_path: Path) -> None:
