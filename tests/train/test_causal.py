@@ -246,7 +246,7 @@ def test_the_float_graph_scores_as_torch_does(exported: Exported) -> None:
     """Every track of every query has torch's score to the fourth digit."""
     inputs = tensors(exported.ranker, exported.loaded, QUERIES)
     with torch.no_grad():
-        expected = exported.graph(**inputs).numpy()
+        expected = exported.graph(**inputs)[0].numpy()
     scores = exported.scores(exported.floats, QUERIES)
     open_ = np.isfinite(scores)
     assert open_.sum() == scores.size - sum(len(query.seeds) for query in QUERIES)
@@ -267,7 +267,7 @@ def test_the_graph_reads_the_prompt(exported: Exported) -> None:
     queries = [Query(title="summer vibes"), Query(title="winter")]
     inputs = tensors(exported.ranker, exported.loaded, queries)
     with torch.no_grad():
-        exchanged = exported.graph(**{**inputs, "prompt_tokens": inputs["prompt_tokens"].flip(0)}).numpy()
+        exchanged = exported.graph(**{**inputs, "prompt_tokens": inputs["prompt_tokens"].flip(0)})[0].numpy()
     assert np.abs(exchanged - exported.scores(exported.floats, queries)).max() > 1e-2
 
 
