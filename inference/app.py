@@ -81,18 +81,21 @@ def create_app(service: Service) -> FastAPI:
 def _add_routes(app: FastAPI) -> None:
     @app.post(
         "/predict",
+        response_model=PredictAnswer,
         responses=described(400, 401, 413, 415, 422, 429, 503),
         dependencies=[JsonOnly, Listener],
         tags=["playlists"],
     )
-    async def predict(request: PredictRequest, model: ModelDep, service: ServiceDep) -> PredictAnswer:
+    async def predict(request: PredictRequest, model: ModelDep, service: ServiceDep) -> Response:
         """Continue a playlist by its tracks, its title, or both."""
         wanted = [_wanted(track) for track in request.tracks]
         found = await service.work.do(partial(continue_playlist, model.ranker, wanted, request.name or "", request.k))
         environment = service.settings.environment
         service.metrics.observe_matches(found.matched.matches)
         service.metrics.observe_impression(model.digest, environment)
-        return _answer(found, model, service.impressions.new(model.digest, environment))
+        answer = _answer(found, model, service.impressions.new(model.digest, environment))
+        # Written here: FastAPI would check the 500 tracks that were checked a moment ago once more.
+        return Response(answer.model_dump_json(), media_type="application/json")
 
     @app.get("/tracks", responses=described(401, 422, 429, 503), dependencies=[Listener], tags=["playlists"])
     async def tracks(
@@ -222,7 +225,10 @@ def _matched(match: Match) -> MatchedTrack:
 
 
 def _answer(found: Continuation, model: Model, impression: str) -> PredictAnswer:
-    recommended = [RecommendedTrack(**_track(track).model_dump(), score=score) for track, score in found.tracks]
+    recommended = [
+        RecommendedTrack(track_name=track.title, artist_name=track.artist, track_uri=track.uri, score=score)
+        for track, score in found.tracks
+    ]
     return PredictAnswer(
         impression_id=impression,
         recommended_tracks=recommended,

@@ -1,7 +1,7 @@
 """Find a client's tracks in a catalogue: by URI, else by name, else kept as words that the model reads."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,25 +64,32 @@ def match(catalogue: Catalogue, wanted: Sequence[Wanted]) -> Matched:
     A URI decides where the catalogue has it. Names are compared forgivingly (`Catalogue.find_name`); a name without
     an artist means the most popular track of that title.
     """
-    return Matched(tuple(_match_one(catalogue, track) for track in wanted))
+    uris = catalogue.find_uris([track.uri for track in wanted])
+    unsettled = [track for track, number in zip(wanted, uris, strict=True) if number is None and track.title]
+    by_name = _find_names(catalogue, dict.fromkeys((track.title, track.artist) for track in unsettled))
+    numbers = [
+        by_name.get((track.title, track.artist)) if number is None else number
+        for track, number in zip(wanted, uris, strict=True)
+    ]
+    known = list({number for number in numbers if number is not None})
+    tracks = dict(zip(known, catalogue.tracks(known), strict=True))
+    return Matched(
+        tuple(
+            Match(track, tracks[number], "name" if uri is None else "uri", number)
+            if number is not None
+            else Match(track, None, "text" if track.title else "none")
+            for track, uri, number in zip(wanted, uris, numbers, strict=True)
+        )
+    )
 
 
-def _match_one(catalogue: Catalogue, wanted: Wanted) -> Match:
-    number = catalogue.find_uri(wanted.uri) if wanted.uri else None
-    if number is not None:
-        return Match(wanted, catalogue.tracks([number])[0], "uri", number)
-    if not wanted.title:
-        return Match(wanted, None, "none")
-    number = _find_name(catalogue, wanted)
-    if number is None:
-        return Match(wanted, None, "text")
-    return Match(wanted, catalogue.tracks([number])[0], "name", number)
-
-
-def _find_name(catalogue: Catalogue, wanted: Wanted) -> int | None:
-    """Return the id of the track of the first reading of a name that the catalogue has."""
-    found = (catalogue.find_name(title, artist) for title, artist in _readings(wanted.title, wanted.artist))
-    return next((number for number in found if number is not None), None)
+def _find_names(catalogue: Catalogue, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int | None]:
+    """Return for each title and artist the id of the track of the first reading that the catalogue has."""
+    readings = {name: list(dict.fromkeys(_readings(*name))) for name in names}
+    asked = list(dict.fromkeys(reading for several in readings.values() for reading in several))
+    found = dict(zip(asked, catalogue.find_names(asked), strict=True))
+    hits = {name: (found[reading] for reading in several) for name, several in readings.items()}
+    return {name: next((number for number in several if number is not None), None) for name, several in hits.items()}
 
 
 def _readings(title: str, artist: str) -> Iterator[tuple[str, str]]:

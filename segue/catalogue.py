@@ -6,12 +6,14 @@ brings full-text search. Words are told apart by `segue.text.words` alone, when 
 and ordered by falling popularity, so that search results come best first without a sort.
 """
 
+import json
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from segue.errors import BundleError
 from segue.text import match_key, words
@@ -33,9 +35,12 @@ CREATE INDEX tracks_by_title ON tracks (title_hash);
 INSERT INTO search (search) VALUES ('optimize');
 """
 _INSERT = "INSERT INTO tracks VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_SELECT = "SELECT id, uri, title, artist, album FROM tracks WHERE "
-_SELECT_URI = "SELECT id, uri FROM tracks WHERE uri_hash IN ({}) ORDER BY id DESC"  # of two alike the first counts
+# One row of JSON and not many: at each row Python's SQLite lets other threads run, and then has to wait for them.
+_SELECT = "SELECT json_group_array(json_array({})) FROM (SELECT * FROM tracks WHERE {})"
+_TRACK = "id, uri, title, artist, album"
 _MOST_VARIABLES = 500
+_MOST_KEPT = 20_000
+"""Tracks that stay in memory, some 10 MB: lists of recommendations have many of theirs in common."""
 _SIGNS = re.compile(r"[^0-9a-z\x80-\U0010ffff]+")  # what the ascii tokenizer splits at
 
 
@@ -44,8 +49,8 @@ def _hash(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big") >> 1
 
 
-def _name_hash(title: str, artist: str) -> int:
-    return _hash(f"{match_key(title)}\n{match_key(artist)}")
+def _key_hash(title_key: str, artist_key: str) -> int:
+    return _hash(f"{title_key}\n{artist_key}")
 
 
 def write_catalogue(path: Path, tracks: Iterable[Track]) -> int:
@@ -70,7 +75,8 @@ def write_catalogue(path: Path, tracks: Iterable[Track]) -> int:
 
 
 def _insert(connection: sqlite3.Connection, number: int, track: Track) -> None:
-    hashes = (_hash(track.uri), _name_hash(track.title, track.artist), _hash(match_key(track.title)))
+    title, artist = match_key(track.title), match_key(track.artist)
+    hashes = (_hash(track.uri), _key_hash(title, artist), _hash(title))
     connection.execute(_INSERT, (number, track.uri, track.title, track.artist, track.album, *hashes))
     connection.execute(
         "INSERT INTO search (rowid, title, artist) VALUES (?, ?, ?)",
@@ -89,6 +95,7 @@ class Catalogue:
         """
         self._path = path
         self._local = threading.local()
+        self._kept: dict[int, Track] = {}
         try:
             rows = self._connection().execute("SELECT COALESCE(MAX(id) + 1, 0) FROM tracks").fetchone()
         except sqlite3.Error as error:
@@ -104,15 +111,19 @@ class Catalogue:
         Raises:
             IndexError: An id is not of this catalogue.
         """
-        found: dict[int, Track] = {}
-        for start in range(0, len(ids), _MOST_VARIABLES):
-            part = [int(i) for i in ids[start : start + _MOST_VARIABLES]]
-            marks = ",".join("?" * len(part))
-            found.update(dict(self._rows(f"id IN ({marks})", tuple(part))))
-        missing = [int(i) for i in ids if int(i) not in found]
-        if missing:
-            raise IndexError(f"The catalogue has {self._size} tracks and no track number {missing[0]}.")
-        return [found[int(i)] for i in ids]
+        wanted = [int(i) for i in ids]
+        found = {i: track for i in wanted if (track := self._kept.get(i))}
+        unread = list({i for i in wanted if i not in found})
+        for start in range(0, len(unread), _MOST_VARIABLES):
+            part = unread[start : start + _MOST_VARIABLES]
+            found.update(self._rows(f"id IN ({','.join('?' * len(part))})", part))
+        missing = next((i for i in unread if i not in found), None)
+        if missing is not None:
+            raise IndexError(f"The catalogue has {self._size} tracks and no track number {missing}.")
+        if len(self._kept) + len(unread) > _MOST_KEPT:
+            self._kept = {}  # what is asked for often is soon read again
+        self._kept.update((i, found[i]) for i in unread)
+        return [found[i] for i in wanted]
 
     def find_uri(self, uri: str) -> int | None:
         """Return the id of the track with this URI, or None."""
@@ -120,12 +131,8 @@ class Catalogue:
 
     def find_uris(self, uris: Sequence[str]) -> list[int | None]:
         """Return the id of the track with each URI, or None, in their order; many at once are found sooner."""
-        found: dict[str, int] = {}
-        hashes = list({_hash(uri) for uri in uris})
-        for start in range(0, len(hashes), _MOST_VARIABLES):
-            part = hashes[start : start + _MOST_VARIABLES]
-            hits = self._connection().execute(_SELECT_URI.format(",".join("?" * len(part))), part)
-            found.update((uri, number) for number, uri in hits)
+        hits = self._hits("id, uri", "uri_hash", {_hash(uri) for uri in uris})
+        found = {uri: number for number, uri in reversed(hits)}  # of two alike the first counts
         return [found.get(uri) for uri in uris]
 
     def find_name(self, title: str, artist: str = "") -> int | None:
@@ -134,15 +141,21 @@ class Catalogue:
         Names are compared by `segue.text.match_key`: forgiving of case, accents, "feat." and remasters. Without an
         artist the title alone decides.
         """
-        key, artist_key = match_key(title), match_key(artist)
-        if artist:
-            hits = self._rows("name_hash = ? ORDER BY id", (_name_hash(title, artist),))
-        else:
-            hits = self._rows("title_hash = ? ORDER BY id LIMIT 50", (_hash(key),))
-        for number, track in hits:
-            if match_key(track.title) == key and (not artist or match_key(track.artist) == artist_key):
-                return number
-        return None
+        return self.find_names([(title, artist)])[0]
+
+    def find_names(self, names: Sequence[tuple[str, str]]) -> list[int | None]:
+        """Return as `find_name` for each title and artist, in their order; many at once are found sooner."""
+        key = {text: match_key(text) for text in {text for name in names for text in name}}
+        wanted = {(key[title], key[artist]) for title, artist in names if artist}
+        hits = self._hits("id, title, artist", "name_hash", {_key_hash(*pair) for pair in wanted})
+        by_name = {(match_key(title), match_key(artist)): number for number, title, artist in reversed(hits)}
+        by_title = {one: self._find_title(one) for one in {key[title] for title, artist in names if not artist}}
+        return [by_name.get((key[title], key[artist])) if artist else by_title[key[title]] for title, artist in names]
+
+    def _find_title(self, key: str) -> int | None:
+        """Return the id of the most popular track whose title has this key, or None."""
+        rows = self._rows("title_hash = ? ORDER BY id LIMIT 50", (_hash(key),))
+        return next((number for number, track in rows if match_key(track.title) == key), None)
 
     def search(self, text: str, limit: int = 20) -> list[tuple[int, Track]]:
         """Return tracks whose title and artist hold every word of ``text``, the last as a prefix, popular first."""
@@ -153,9 +166,22 @@ class Catalogue:
         where = "id IN (SELECT rowid FROM search WHERE search MATCH ? ORDER BY rowid LIMIT ?) ORDER BY id"
         return self._rows(where, (expression, limit))
 
-    def _rows(self, where: str, values: tuple[object, ...]) -> list[tuple[int, Track]]:
-        rows = self._connection().execute(_SELECT + where, values).fetchall()
-        return [(int(number), Track(uri, title, artist, album)) for number, uri, title, artist, album in rows]
+    def _rows(self, where: str, values: Sequence[object]) -> list[tuple[int, Track]]:
+        """Return the tracks of a condition by falling popularity."""
+        return [(number, Track(*names)) for number, *names in self._select(_TRACK, where, values)]
+
+    def _hits(self, columns: str, by: str, hashes: Collection[int]) -> list[list[Any]]:
+        """Return columns, the id first, of tracks whose column ``by`` is one of ``hashes``, by falling popularity."""
+        wanted, found = list(hashes), []
+        for start in range(0, len(wanted), _MOST_VARIABLES):
+            part = wanted[start : start + _MOST_VARIABLES]
+            found += self._select(columns, f"{by} IN ({','.join('?' * len(part))})", part)
+        return sorted(found)
+
+    def _select(self, columns: str, where: str, values: Sequence[object]) -> list[list[Any]]:
+        answer = self._connection().execute(_SELECT.format(columns, where), tuple(values)).fetchone()
+        rows: list[list[Any]] = json.loads(answer[0])
+        return sorted(rows)
 
     def _connection(self) -> sqlite3.Connection:
         """Return this thread's own connection: SQLite connections are not for sharing."""
