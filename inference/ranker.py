@@ -1,7 +1,7 @@
 """Rank a bundle's whole catalogue for playlists: what the service answers with, and what evaluation judges."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,6 @@ class Ranker:
     _tokenise: Tokenise
     _tokenise_prompt: Tokenise | None
     _session: Any
-    _skips_text: bool = False
 
     @classmethod
     def open(cls, path: Path, digest: str | None = None, threads: int | None = None) -> "Ranker":
@@ -66,7 +65,7 @@ class Ranker:
         tokenise, own = _load_tokenizer(bundle, TOKENIZER), _load_prompt_tokenizer(bundle, encoding)
         ranker = cls(bundle, catalogue, encoding, tokenise, own, _load_session(bundle, threads))
         ranker._warm_up()
-        return replace(ranker, _skips_text=ranker._may_skip_text())
+        return ranker
 
     def query(self, seeds: Sequence[int], title: str = "", unknown: Sequence[str] = ()) -> Query:
         """Return a playlist to continue; a repeated seed counts once.
@@ -126,26 +125,8 @@ class Ranker:
 
     def _run(self, queries: Sequence[Query], k: int) -> tuple[Ids, Scores]:
         inputs = encode(queries, self.encoding, self._tokenise, self._tokenise_prompt)
-        if self._skips_text and not any(query.unknown for query in queries):
-            inputs = _without_text(inputs)
         found, values = self._session.run(_OUTPUTS, inputs | {"k": np.array([k], np.int64)})
         return found, values
-
-    def _may_skip_text(self) -> bool:
-        """Return whether the graph takes no unknown tracks at all, and then ranks as it does with an empty one.
-
-        The text encoder would be run on padding alone otherwise: a fifth of a request's time. Not every graph takes it,
-        so each is asked once.
-        """
-        inputs = encode([Query(title="warm up")], self.encoding, self._tokenise, self._tokenise_prompt)
-        k, quiet = {"k": np.array([min(10, len(self.catalogue))], np.int64)}, onnxruntime.RunOptions()
-        quiet.log_severity_level = 4
-        try:
-            skipped = self._session.run(_OUTPUTS, _without_text(inputs) | k, quiet)
-        except Exception:  # onnxruntime's errors have no common base but this one
-            return False
-        read = self._session.run(_OUTPUTS, inputs | k)
-        return all(np.array_equal(one, other) for one, other in zip(skipped, read, strict=True))
 
     def _warm_up(self) -> None:
         """Run every branch of the graph once, so that a bundle that cannot answer never becomes ready."""
@@ -180,11 +161,6 @@ class Ranker:
 def _size(query: Query) -> tuple[int, int, int]:
     """Return how large a query makes a graph's inputs: unknown tracks first, which cost most."""
     return len(query.unknown), len(query.seeds), len(query.title) + sum(map(len, query.words))
-
-
-def _without_text(inputs: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
-    """Return a graph's inputs with no unknown tracks, not even the empty one that `encode` pads with."""
-    return inputs | {"unknown_tokens": np.zeros((len(inputs["seeds"]), 0, 1), np.int64)}
 
 
 def _is_unicode(text: str) -> bool:
@@ -222,7 +198,8 @@ def _load_tokenizer(bundle: Bundle, name: str) -> Tokenise:
     # `segue.query.encode` cuts and pads; what the file says of both served its training.
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return lambda texts: [piece.ids for piece in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+    # One by one: for a batch the library wakes its own threads, which costs a request more than it saves.
+    return lambda texts: [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
 
 
 def _load_prompt_tokenizer(bundle: Bundle, encoding: Encoding) -> Tokenise | None:

@@ -13,13 +13,15 @@ from train.branch import branch
 from train.encoder import TextEncoder
 from train.llara_model import Ranker
 from train.projector_model import Projector
-from train.quantise import quantise
+from train.quantise import products_behind, quantise
 from train.skeleton import bucket_of
 
 OPSET = 20
 SCANNED = "columns"
 """The constant that holds every track's vector; its product is the scan of the catalogue."""
 INPUTS = ("seeds", "title_grams", "prompt_tokens", "unknown_tokens")
+UNKNOWN, TOLD, NOTHING = "unknown.vectors", "unknown.told", "unknown.nothing"
+"""Vectors of tracks given as words, whether there is any such track, and what stands for them where there is none."""
 RESIDUAL, ASKED, SILENCE = "llara.residual", "llara.asked", "llara.silence"
 """What LLaRA adds to playlists, whether its gate is open for any of them, and what it adds where it is not."""
 
@@ -51,14 +53,16 @@ class ServingGraph(nn.Module):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of what `forward` returns."""
-        return ("logits",) if self.llara is None else ("logits", RESIDUAL, ASKED, SILENCE)
+        unknown = ("logits", UNKNOWN, TOLD, NOTHING)
+        return unknown if self.llara is None else (*unknown, RESIDUAL, ASKED, SILENCE)
 
     def forward(
         self, seeds: Tensor, title_grams: Tensor, prompt_tokens: Tensor, unknown_tokens: Tensor
     ) -> tuple[Tensor, ...]:
         """Return (B, N) logits of every track; inputs as `segue.query.encode` makes them.
 
-        With LLaRA also its residual (B, D), whether any playlist needs it, and zeros (B, D) to take where none does.
+        Then the vectors (B, U, D) of tracks given as words, whether there is any, and zeros (B, U, D) to take where
+        there is none; with LLaRA also its residual (B, D), whether any playlist needs it, and zeros as before.
         """
         ids = nn.functional.pad(seeds, (0, 1), value=-1)  # (B, S + 1): never without a column
         known = nn.functional.embedding(ids.clamp(min=0), self.seed_table)
@@ -67,10 +71,10 @@ class ServingGraph(nn.Module):
         present = torch.cat([here, told], 1)
         playlist = self.playlist(torch.cat([known, unknown], 1), present, title_grams)
         count = present.sum(1)
-        beside: tuple[Tensor, ...] = ()
+        beside: tuple[Tensor, ...] = (unknown, told.any(), unknown.new_zeros(unknown.shape))
         if self.llara is not None:
             residual = self.llara(prompt_tokens, known, here, unknown, told)
-            beside = (residual, (self.llara.gate[bucket_of(count)] != 0).any(), torch.zeros_like(playlist))
+            beside += (residual, (self.llara.gate[bucket_of(count)] != 0).any(), torch.zeros_like(playlist))
             playlist = playlist + residual
         weight = self.popularity_weight[bucket_of(count)].unsqueeze(1)
         # One product for both: what counts is how often rows of the catalogue's length are gone through.
@@ -125,8 +129,12 @@ def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
 
 
 def serving_form(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return what a bundle serves: the model of `export_float` in integers, LLaRA asked where its gate is open."""
-    return branch(quantise(model, {SCANNED}), RESIDUAL, ASKED, SILENCE)
+    """Return what a bundle serves: the model of `export_float` in integers, and in it only work that is asked for.
+
+    The text encoder is asked where a track is unknown, LLaRA where its gate is open.
+    """
+    served = quantise(model, {SCANNED}, products_behind(model, UNKNOWN))
+    return branch(branch(served, UNKNOWN, TOLD, NOTHING), RESIDUAL, ASKED, SILENCE)
 
 
 def with_top_k(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -63,7 +63,7 @@ def ranking(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
         "n": len(queries),
         **{name: _both(values, 1e3) for name, values in times.items()},
         **{f"node {name}": _both(values, 1e3) for name, values in nodes.items()},
-        "scan_and_top_k_over_read": _ratio([nodes["MatMulInteger"], nodes["TopK"]], times["read"]),
+        "scan_and_top_k_over_read": _ratio([nodes["MatMulNBits"], nodes["TopK"]], times["read"]),
         "query_over_read": _ratio([times["query"]], times["read"]),
     }
 
@@ -89,7 +89,7 @@ def _nodes(bundle: Path, ranker: Ranker, queries: Sequence[Any]) -> dict[str, li
             inputs = encode([query], ranker.encoding, ranker._tokenise)
             session.run(["ids"], {**inputs, "k": np.array([10])})
         events = json.loads(Path(session.end_profiling()).read_text())
-    found: dict[str, list[float]] = {"MatMulInteger": [], "TopK": []}
+    found: dict[str, list[float]] = {"MatMulNBits": [], "TopK": []}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and event["args"]["op_name"] in found:
             found[event["args"]["op_name"]].append(event["dur"] / 1e6)

@@ -115,24 +115,6 @@ def test_a_batch_gives_what_its_queries_give_one_by_one(ranker: Ranker, queries:
         assert not set(query.seeds) & set(ids[row].tolist())
 
 
-def test_a_graph_without_unknown_tracks_is_asked_without_them(ranker: Ranker) -> None:
-    """The text encoder is left out where it would read nothing, and that changes no ranking."""
-    assert ranker._skips_text
-    reading = replace(ranker, _skips_text=False)
-    queries = [ranker.query([0, 4], "rock"), ranker.query([]), ranker.query([7], unknown=["techno"])]
-    for some in ([queries[0]], [queries[1]], queries[:2], queries):
-        for one, other in zip(ranker.rank(some, 30), reading.rank(some, 30), strict=True):
-            np.testing.assert_array_equal(one, other)
-
-
-def test_a_graph_that_needs_unknown_tracks_gets_an_empty_one(bundle_path: Path, tmp_path: Path) -> None:
-    """Older graphs stumble over none at all; they are served as they always were."""
-    path = _rewrite(Bundle.open(bundle_path), tmp_path / "bundle", _need_unknown)
-    ranker = Ranker.open(path, threads=1)
-    assert not ranker._skips_text
-    assert ranker.rank([ranker.query([0, 3])], k=28)[0][0].tolist() == expected((0, 3))
-
-
 def test_many_queries_go_through_in_passes(ranker: Ranker) -> None:
     """More playlists than one pass holds are all answered, in their order."""
     ids, _ = ranker.rank([ranker.query([i % _TRACKS]) for i in range(150)], k=3)
@@ -175,27 +157,6 @@ def _rewrite(bundle: Bundle, path: Path, change: Callable[[Path], None], **model
 def _rename_output(work: Path) -> None:
     model = onnx.load(work / MODEL)
     model.graph.output[1].name = model.graph.node[-1].output[0] = "values"
-    onnx.save(model, str(work / MODEL))
-
-
-def _need_unknown(work: Path) -> None:
-    """Read the first unknown track by its place, so that there has to be one."""
-    model = onnx.load(work / MODEL)
-    add = next(node for node in model.graph.node if node.output[0] == "playlist")
-    add.input[1] = "checked"
-    first = onnx.helper.make_tensor("first", onnx.TensorProto.INT64, [1], [0])
-    nothing = onnx.helper.make_tensor("zeroed", onnx.TensorProto.FLOAT, [], [0.0])
-    model.graph.initializer.extend([first, nothing])
-    at = list(model.graph.node).index(add)
-    checks = [
-        onnx.helper.make_node("Gather", ["unknown_tokens", "first"], ["first_tokens"], axis=1),
-        onnx.helper.make_node("Cast", ["first_tokens"], ["first_float"], to=1),
-        onnx.helper.make_node("ReduceSum", ["first_float"], ["first_sum"], keepdims=0),
-        onnx.helper.make_node("Mul", ["first_sum", "zeroed"], ["first_nothing"]),
-        onnx.helper.make_node("Add", ["from_unknown", "first_nothing"], ["checked"]),
-    ]
-    for number, node in enumerate(checks):
-        model.graph.node.insert(at + number, node)
     onnx.save(model, str(work / MODEL))
 
 

@@ -18,8 +18,8 @@ from segue.query import Encoding, Query, encode
 from tests.support.tiny_bert import tiny_encoder
 from tests.support.tiny_ranker import tiny_encoding, tiny_ranker
 from train.encoder import LoadedEncoder
-from train.graph import SCANNED, ServingGraph, export_float, serving_form
-from train.quantise import SCAN_LIMIT, ZERO_POINT, quantise, quantise_rows
+from train.graph import SCANNED, UNKNOWN, ServingGraph, export_float, serving_form
+from train.quantise import SCAN_LIMIT, ZERO_POINT, products_behind, quantise, quantise_rows
 
 TRACKS = 600
 QUERIES = [
@@ -131,17 +131,48 @@ def test_llara_is_left_out_where_its_gate_is_shut(exported: Exported, half_shut:
 def test_nothing_of_llara_runs_where_its_gate_is_shut(
     exported: Exported, half_shut: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """ONNX Runtime's own profile counts the language model's layers."""
-    counts = []
-    for queries in ([QUERIES[2]], [QUERIES[0]]):
-        options = onnxruntime.SessionOptions()
-        options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / "profile")
-        session: Any = onnxruntime.InferenceSession(str(half_shut[1]), options, providers=["CPUExecutionProvider"])
-        session.run(None, {**exported.inputs(queries), "k": np.array([10])})
-        events = json.loads(Path(session.end_profiling()).read_text())
-        counts.append(sum(event.get("args", {}).get("op_name") == "Softmax" for event in events))
-    silent, asked = counts
-    assert asked == silent + 1  # one layer, one attention
+    """One layer has one attention, and so one softmax."""
+    silent, asked = (_attentions(exported, half_shut[1], query, tmp_path) for query in (QUERIES[2], QUERIES[0]))
+    assert asked == silent + 1
+
+
+def test_the_text_encoder_runs_for_unknown_tracks_alone(
+    exported: Exported, half_shut: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """It has two layers."""
+    known, unknown = (
+        _attentions(exported, half_shut[1], query, tmp_path)
+        for query in (QUERIES[2], Query(QUERIES[2].seeds, "rock", ("nobody knows by no one",)))
+    )
+    assert unknown == known + 2
+
+
+def _attentions(exported: Exported, path: Path, query: Query, folder: Path) -> int:
+    """Return how many softmaxes a graph computes for a query, by ONNX Runtime's own profile."""
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling, options.profile_file_prefix = True, str(folder / "profile")
+    session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session.run(None, {**exported.inputs([query]), "k": np.array([10])})
+    events = json.loads(Path(session.end_profiling()).read_text())
+    return sum(event.get("args", {}).get("op_name") == "Softmax" for event in events)
+
+
+def test_unknown_tracks_are_read_in_integers(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text encoder multiplies integers, ranks nearly as in floats, and a batch still changes no answer."""
+    monkeypatch.setattr("train.quantise.SMALLEST", 1000)  # so that a tiny encoder's matrices count as large
+    model, path = onnx.load(str(exported.float_path)), tmp_path / "int8.onnx"
+    assert len(products_behind(model, UNKNOWN)) >= 2 * 6  # each layer's query, key, value, output and two dense ones
+    onnx.save(serving_form(model), str(path))
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    queries = [Query(unknown=(f"{letters[i:]} by {letters[:i]}", f"{i} by x")[: 1 + i % 2]) for i in range(1, 25)]
+    ids, scores = exported.rank(path, queries, 50)
+    exact, exact_scores = exported.rank(exported.float_path, queries, 50)
+    assert np.mean([len(set(a) & set(b)) / 50 for a, b in zip(ids.tolist(), exact.tolist(), strict=True)]) > 0.93
+    assert np.abs(scores - exact_scores).max() < 0.1 * exported.torch_scores(queries[:1])[0].std()
+    for row, query in enumerate(queries):
+        assert np.allclose(scores[row], exported.rank(path, [query], 50)[1][0], atol=1e-3)
 
 
 def test_a_llara_that_is_never_heard_is_not_exported(exported: Exported, tmp_path: Path) -> None:
