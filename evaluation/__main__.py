@@ -97,6 +97,13 @@ def _add_measure(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )  # fmt: skip
     measure.add_argument("--seed", type=int, default=0, help="draws random seeds and the sample (default: 0)")
     measure.add_argument("--sample", type=_positive, help="most playlists to ask about (default: all)")
+    measure.add_argument(
+        "--lacking",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="take this share of the tracks out of the catalogue, as tracks that come out tomorrow are (default: 0)",
+    )
     measure.add_argument("--format", choices=["text", "json"], default="text", help="default: text")
 
 
@@ -123,6 +130,14 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return number
+
+
+def _share(text: str) -> float:
+    """Return a share from 0 to 1."""
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share from 0 to 1")
+    return share
 
 
 def _gate(options: argparse.Namespace) -> int:
@@ -162,7 +177,9 @@ def _say(*lines: str) -> None:
 def _measure(options: argparse.Namespace) -> int:
     from evaluation import categories
 
-    result = categories.measure(options.bundle, options.playlists, options.categories, options.seed, options.sample)
+    result = categories.measure(
+        options.bundle, options.playlists, options.categories, options.seed, options.sample, options.lacking
+    )
     print(json.dumps(result.to_json(), indent=1) if options.format == "json" else result.to_text())
     return 0
 

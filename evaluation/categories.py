@@ -54,7 +54,8 @@ class Measured:
         playlists: How many playlists were asked about.
         left_out: Entries of the slices that have no URI.
         unknown: Share of the hidden tracks that the bundle's catalogue lacks.
-        seed: What drew random seeds and the sample.
+        lacking: Share of the tracks that the catalogue was made to lack.
+        seed: What drew random seeds, the sample and what is lacking.
         rows: The categories.
     """
 
@@ -62,6 +63,7 @@ class Measured:
     playlists: int
     left_out: int
     unknown: float
+    lacking: float
     seed: int
     rows: tuple[Row, ...]
 
@@ -72,6 +74,7 @@ class Measured:
             "playlists": self.playlists,
             "entries_without_uri": self.left_out,
             "unknown_tracks": round(self.unknown, DIGITS),
+            "lacking": self.lacking,
             "seed": self.seed,
             "k": K,
             "categories": {row.category: row.to_json() for row in self.rows},
@@ -110,7 +113,12 @@ def _seeds(category: str) -> tuple[int, bool]:
 
 
 def measure(
-    bundle: Path, paths: Sequence[Path], categories: Sequence[str], seed: int = 0, most: int | None = None
+    bundle: Path,
+    paths: Sequence[Path],
+    categories: Sequence[str],
+    seed: int = 0,
+    most: int | None = None,
+    lacking: float = 0.0,
 ) -> Measured:
     """Rank every category's questions with a bundle and return its metrics.
 
@@ -120,8 +128,9 @@ def measure(
         bundle: The bundle's folder.
         paths: MPD slices, or folders of them.
         categories: Some of `CATEGORIES`.
-        seed: Draws random seeds and the sample of playlists.
+        seed: Draws random seeds, the sample of playlists and what is lacking.
         most: Most playlists to ask about, or None for all.
+        lacking: Share of the tracks that the catalogue is to lack, as it will lack what comes out tomorrow.
 
     Raises:
         BundleError: The bundle does not verify.
@@ -133,7 +142,10 @@ def measure(
     questions = [question for name in categories for question in ask_category(playlists, name, seed)]
     if not questions:
         raise InputError(f"No playlist in {paths[0]} is long enough for the categories {', '.join(categories)}.")
-    model = BundleModel(ranker, tracks)
+    drawn = np.random.default_rng(seed).random(len(tracks)) < lacking
+    model = BundleModel(
+        ranker, tracks, lacking={track for track, out in zip(sorted(tracks), drawn, strict=True) if out}
+    )
     values = score(model.rank(questions, K), questions)
     owners = np.array([question.playlist for question in questions])
     rows = []
@@ -142,7 +154,7 @@ def measure(
         means = {metric: estimate(values[metric][mine], owners[mine].tolist()) for metric in _METRICS}
         rows.append(Row(name, means))
     unknown = model.unknown_share(questions)
-    return Measured(ranker.bundle.digest, len(playlists), left_out, unknown, seed, tuple(rows))
+    return Measured(ranker.bundle.digest, len(playlists), left_out, unknown, lacking, seed, tuple(rows))
 
 
 def _ends(mean: Estimate) -> dict[str, float | None]:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from evaluation.slices import read_json, text_of
 from inference.cpu_limit import cpu_limit
+from inference.matching import stand_ins, tracks_of
 from inference.ranker import Ranker
 from segue.errors import InputError
 from segue.files import write_whole
@@ -188,13 +189,18 @@ class _Continuing:
             seed: self._find_name(seed) if row is None or not seed.uri else row
             for seed, row in zip(seeds, rows, strict=True)
         }
-        return [self._query(playlist, found) for playlist in playlists]
+        by_artist = tracks_of(self._ranker.catalogue, [seed.artist for seed, row in found.items() if row is None])
+        return [self._query(playlist, found, by_artist) for playlist in playlists]
 
-    def _query(self, playlist: Incomplete, found: Mapping[Seed, int | None]) -> Query:
+    def _query(
+        self, playlist: Incomplete, found: Mapping[Seed, int | None], by_artist: Mapping[str, Sequence[int]]
+    ) -> Query:
         distinct = dict.fromkeys(playlist.seeds)
         rows = [row for seed in distinct if (row := found[seed]) is not None]
-        unknown = [track_words(seed.title, seed.artist) for seed in distinct if found[seed] is None and seed.title]
-        return self._ranker.query(rows, playlist.name, unknown)
+        lacking = [seed for seed in distinct if found[seed] is None and seed.title]
+        unknown = [track_words(seed.title, seed.artist) for seed in lacking]
+        beside = stand_ins(by_artist, [seed.artist for seed in lacking], rows)
+        return self._ranker.query(rows, playlist.name, unknown, beside)
 
     def _find_name(self, seed: Seed) -> int | None:
         if not (seed.title and seed.artist):

@@ -28,7 +28,7 @@ def continue_playlist(ranker: Ranker, wanted: Sequence[Wanted], title: str, k: i
         InputError: A text is no valid Unicode, or ``k`` is below 1.
     """
     matched = match(ranker.catalogue, wanted)
-    ids, scores = ranker.rank([ranker.query(matched.seeds, title, matched.unknown)], k)
+    ids, scores = ranker.rank([ranker.query(matched.seeds, title, matched.unknown, matched.stand_ins)], k)
     found = [(int(i), float(score)) for i, score in zip(ids[0], scores[0], strict=True) if i >= 0]
     tracks = ranker.catalogue.tracks([i for i, _ in found])
     return Continuation(tuple(zip(tracks, (score for _, score in found), strict=True)), matched)

@@ -1,7 +1,7 @@
 """Find a client's tracks in a catalogue: by URI, else by name, else kept as words that the model reads."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,9 +42,15 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """A playlist in the words of a catalogue: one `Match` for each wanted track, in order."""
+    """A playlist in the words of a catalogue.
+
+    Attributes:
+        matches: One for each wanted track, in order.
+        stand_ins: Ids of other tracks of the artists whose wanted tracks the catalogue lacks (`stand_ins`).
+    """
 
     matches: tuple[Match, ...]
+    stand_ins: tuple[int, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -73,14 +79,41 @@ def match(catalogue: Catalogue, wanted: Sequence[Wanted]) -> Matched:
     ]
     known = list({number for number in numbers if number is not None})
     tracks = dict(zip(known, catalogue.tracks(known), strict=True))
+    lacking = [track.artist for track, number in zip(wanted, numbers, strict=True) if number is None and track.title]
     return Matched(
         tuple(
             Match(track, tracks[number], "name" if uri is None else "uri", number)
             if number is not None
             else Match(track, None, "text" if track.title else "none")
             for track, uri, number in zip(wanted, uris, numbers, strict=True)
-        )
+        ),
+        stand_ins(tracks_of(catalogue, lacking), lacking, known),
     )
+
+
+def tracks_of(catalogue: Catalogue, artists: Iterable[str]) -> dict[str, list[int]]:
+    """Return the ids of each artist's most popular tracks, best first: of the first reading that the catalogue has."""
+    readings = {artist: [artist, *_artists(artist)] for artist in artists if artist}
+    asked = list(dict.fromkeys(reading for several in readings.values() for reading in several))
+    found = dict(zip(asked, catalogue.find_artists(asked), strict=True))
+    return {artist: next(filter(None, map(found.get, several)), []) for artist, several in readings.items()}
+
+
+def stand_ins(tracks: Mapping[str, Sequence[int]], artists: Sequence[str], seeds: Collection[int]) -> tuple[int, ...]:
+    """Return what speaks for tracks that a catalogue lacks: their artist's most popular track that is no seed.
+
+    A new track says little by its words and much by its artist, but less than a seed does: where more tracks are known
+    than lacking, nothing stands in. docs/quality.md has what that is worth.
+
+    Args:
+        tracks: What `tracks_of` found.
+        artists: Of the lacking tracks, in order, "" where one is not told; an artist who comes twice speaks once.
+        seeds: The playlist's known tracks.
+    """
+    if len(artists) < len(seeds):
+        return ()
+    chosen = (next((track for track in tracks.get(artist, ()) if track not in seeds), None) for artist in artists)
+    return tuple(dict.fromkeys(track for track in chosen if track is not None))
 
 
 def _find_names(catalogue: Catalogue, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int | None]:
@@ -104,8 +137,13 @@ def _readings(title: str, artist: str) -> Iterator[tuple[str, str]]:
         if dash and left.strip() and right.strip():
             yield right.strip(), left.strip()
         return
+    yield from ((title, one) for one in _artists(artist))
+
+
+def _artists(artist: str) -> Iterator[str]:
+    """Yield an artist as people write it otherwise."""
     for one in dict.fromkeys((artist, *(sign.split(artist, maxsplit=1)[0].strip() for sign in _SEVERAL))):
         if one and one != artist:
-            yield title, one
+            yield one
         if one:
-            yield title, one[4:] if one.lower().startswith("the ") else f"The {one}"
+            yield one[4:] if one.lower().startswith("the ") else f"The {one}"

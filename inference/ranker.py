@@ -18,7 +18,7 @@ from segue.query import Encoding, Query, Tokenise, encode
 Ids = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
-_INPUTS = {"seeds", "title_grams", "prompt_tokens", "unknown_tokens", "k"}
+_INPUTS = {"seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins", "k"}
 _OUTPUTS = ["ids", "scores"]
 # A pass holds a few rows of one float per track and query; 2**25 of them, 16 queries over two million tracks, are
 # 128 MiB.
@@ -67,7 +67,9 @@ class Ranker:
         ranker._warm_up()
         return ranker
 
-    def query(self, seeds: Sequence[int], title: str = "", unknown: Sequence[str] = ()) -> Query:
+    def query(
+        self, seeds: Sequence[int], title: str = "", unknown: Sequence[str] = (), stand_ins: Sequence[int] = ()
+    ) -> Query:
         """Return a playlist to continue; a repeated seed counts once.
 
         Of its known tracks those that a prompt reads, the last ones, are spelled out from the catalogue.
@@ -76,14 +78,16 @@ class Ranker:
             seeds: Catalogue ids of the playlist's tracks, in order.
             title: Its title, or "".
             unknown: Tracks that the catalogue lacks, each as words (`segue.track.track_words`).
+            stand_ins: Catalogue ids that are read beside them (`inference.matching.stand_ins`).
 
         Raises:
-            InputError: A seed is not of this catalogue.
+            InputError: A seed or a stand-in is not of this catalogue.
         """
         distinct = tuple(dict.fromkeys(int(seed) for seed in seeds))
-        self._check_seeds(distinct)
+        beside = tuple(dict.fromkeys(int(track) for track in stand_ins if track not in distinct))
+        self._check_seeds((*distinct, *beside))
         words = tuple(track.words for track in self.catalogue.tracks(distinct[-self.encoding.prompt_tracks :]))
-        return Query(distinct, title, tuple(unknown), words)
+        return Query(distinct, title, tuple(unknown), words, beside)
 
     def rank(self, queries: Sequence[Query], k: int = 500) -> tuple[Ids, Scores]:
         """Return the best ``k`` tracks of the whole catalogue for each of B playlists, without their own tracks.
@@ -144,7 +148,7 @@ class Ranker:
             )
 
     def _check(self, query: Query) -> None:
-        self._check_seeds(query.seeds)
+        self._check_seeds((*query.seeds, *query.stand_ins))
         for text in (query.title, *query.unknown, *query.words):
             if not _is_unicode(text):
                 raise InputError(f"The text {text!r} is no valid Unicode; send it without lone surrogates.")

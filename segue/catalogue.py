@@ -22,7 +22,7 @@ from segue.track import Track
 _SCHEMA = """
 CREATE TABLE tracks (
     id INTEGER PRIMARY KEY, uri TEXT NOT NULL, title TEXT NOT NULL, artist TEXT NOT NULL, album TEXT NOT NULL,
-    uri_hash INTEGER NOT NULL, name_hash INTEGER NOT NULL, title_hash INTEGER NOT NULL
+    uri_hash INTEGER NOT NULL, name_hash INTEGER NOT NULL, title_hash INTEGER NOT NULL, artist_hash INTEGER NOT NULL
 ) STRICT;
 CREATE VIRTUAL TABLE search USING fts5 (
     title, artist, content='', detail=none, columnsize=0, prefix='2 3', tokenize='ascii'
@@ -32,13 +32,15 @@ _INDICES = """
 CREATE INDEX tracks_by_uri ON tracks (uri_hash);
 CREATE INDEX tracks_by_name ON tracks (name_hash);
 CREATE INDEX tracks_by_title ON tracks (title_hash);
+CREATE INDEX tracks_by_artist ON tracks (artist_hash);
 INSERT INTO search (search) VALUES ('optimize');
 """
-_INSERT = "INSERT INTO tracks VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO tracks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # One row of JSON and not many: at each row Python's SQLite lets other threads run, and then has to wait for them.
 _SELECT = "SELECT json_group_array(json_array({})) FROM (SELECT * FROM tracks WHERE {})"
 _TRACK = "id, uri, title, artist, album"
 _MOST_VARIABLES = 500
+_MOST_OF_ARTIST = 20
 _MOST_KEPT = 20_000
 """Tracks that stay in memory, some 10 MB: lists of recommendations have many of theirs in common."""
 _SIGNS = re.compile(r"[^0-9a-z\x80-\U0010ffff]+")  # what the ascii tokenizer splits at
@@ -76,7 +78,7 @@ def write_catalogue(path: Path, tracks: Iterable[Track]) -> int:
 
 def _insert(connection: sqlite3.Connection, number: int, track: Track) -> None:
     title, artist = match_key(track.title), match_key(track.artist)
-    hashes = (_hash(track.uri), _key_hash(title, artist), _hash(title))
+    hashes = (_hash(track.uri), _key_hash(title, artist), _hash(title), _hash(artist))
     connection.execute(_INSERT, (number, track.uri, track.title, track.artist, track.album, *hashes))
     connection.execute(
         "INSERT INTO search (rowid, title, artist) VALUES (?, ?, ?)",
@@ -156,6 +158,16 @@ class Catalogue:
         """Return the id of the most popular track whose title has this key, or None."""
         rows = self._rows("title_hash = ? ORDER BY id LIMIT 50", (_hash(key),))
         return next((number for number, track in rows if match_key(track.title) == key), None)
+
+    def find_artists(self, artists: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each artist's tracks by falling popularity, 20 at most; forgiving of spelling."""
+        keys = [match_key(artist) for artist in artists]
+        found = {key: self._find_artist(key) for key in set(keys) - {""}}
+        return [found.get(key, []) for key in keys]
+
+    def _find_artist(self, key: str) -> list[int]:
+        rows = self._rows("artist_hash = ? ORDER BY id LIMIT ?", (_hash(key), _MOST_OF_ARTIST))
+        return [number for number, track in rows if match_key(track.artist) == key]
 
     def search(self, text: str, limit: int = 20) -> list[tuple[int, Track]]:
         """Return tracks whose title and artist hold every word of ``text``, the last as a prefix, popular first."""

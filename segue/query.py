@@ -26,12 +26,15 @@ class Query:
         title: Its title in any spelling, or "".
         unknown: Tracks that the catalogue lacks, each as words (`segue.track.track_words`).
         words: The last known seeds as words, in the order of ``seeds``; a language model reads the last few.
+        stand_ins: Catalogue ids that are read beside ``unknown``, such as other tracks of their artists; like any track
+            that the playlist does not hold they can be recommended.
     """
 
     seeds: tuple[int, ...] = ()
     title: str = ""
     unknown: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    stand_ins: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Encoding:
         track_pieces: Most word pieces of one track.
         prompt_tracks: Most tracks that the prompt spells out; the last ones of the playlist.
         seed_limit: Most known seeds that are read; the last ones of the playlist.
-        unknown_limit: Most unknown tracks that are read; the last ones.
+        unknown_limit: Most unknown tracks that are read, and most stand-ins; the last ones.
         prompt_cls_id: As ``cls_id``, for a prompt that has a tokenizer of its own; None where it has not.
         prompt_sep_id: As ``sep_id``, for such a prompt.
     """
@@ -103,8 +106,9 @@ def encode(
 
     Returns:
         ``seeds`` (B, S) catalogue ids, padded with -1; ``title_grams`` (B, G), padded with -1;
-        ``prompt_tokens`` (B, T), padded with 0; ``unknown_tokens`` (B, U, L), padded with 0. S, G, T, U and L are
-        the largest of the batch; S can be 0, the others are at least 1.
+        ``prompt_tokens`` (B, T), padded with 0; ``unknown_tokens`` (B, U, L), padded with 0; ``stand_ins`` (B, P)
+        catalogue ids, padded with -1. S, G, T, U, L and P are the largest of the batch; S and P can be 0, the others
+        are at least 1.
     """
     seeds = [_last_first(query.seeds, encoding.seed_limit) for query in queries]
     grams = [title_grams(query.title, encoding.gram_buckets, encoding.gram_limit) for query in queries]
@@ -130,6 +134,7 @@ def encode(
         "title_grams": _pad(grams, -1, 1),
         "prompt_tokens": _pad(prompts, 0, 1),
         "unknown_tokens": _pad_twice(framed),
+        "stand_ins": _pad([_last_first(query.stand_ins, encoding.unknown_limit) for query in queries], -1, 0),
     }
 
 

@@ -19,7 +19,7 @@ from train.skeleton import bucket_of
 OPSET = 20
 SCANNED = "columns"
 """The constant that holds every track's vector; its product is the scan of the catalogue."""
-INPUTS = ("seeds", "title_grams", "prompt_tokens", "unknown_tokens")
+INPUTS = ("seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins")
 UNKNOWN, TOLD, NOTHING = "unknown.vectors", "unknown.told", "unknown.nothing"
 """Vectors of tracks given as words, whether there is any such track, and what stands for them where there is none."""
 RESIDUAL, ASKED, SILENCE = "llara.residual", "llara.asked", "llara.silence"
@@ -57,14 +57,15 @@ class ServingGraph(nn.Module):
         return unknown if self.llara is None else (*unknown, RESIDUAL, ASKED, SILENCE)
 
     def forward(
-        self, seeds: Tensor, title_grams: Tensor, prompt_tokens: Tensor, unknown_tokens: Tensor
+        self, seeds: Tensor, title_grams: Tensor, prompt_tokens: Tensor, unknown_tokens: Tensor, stand_ins: Tensor
     ) -> tuple[Tensor, ...]:
         """Return (B, N) logits of every track; inputs as `segue.query.encode` makes them.
 
         Then the vectors (B, U, D) of tracks given as words, whether there is any, and zeros (B, U, D) to take where
         there is none; with LLaRA also its residual (B, D), whether any playlist needs it, and zeros as before.
         """
-        ids = nn.functional.pad(seeds, (0, 1), value=-1)  # (B, S + 1): never without a column
+        own = nn.functional.pad(seeds, (0, 1), value=-1)  # (B, S + 1): never without a column
+        ids, place = torch.cat([own, stand_ins], 1), own.shape[1]
         known = nn.functional.embedding(ids.clamp(min=0), self.seed_table)
         unknown, told = self._unknown(unknown_tokens), (unknown_tokens > 0).any(2)
         here = ids >= 0
@@ -73,8 +74,10 @@ class ServingGraph(nn.Module):
         count = present.sum(1)
         beside: tuple[Tensor, ...] = (unknown, told.any(), unknown.new_zeros(unknown.shape))
         if self.llara is not None:
-            residual = self.llara(prompt_tokens, known, here, unknown, told)
-            beside += (residual, (self.llara.gate[bucket_of(count)] != 0).any(), torch.zeros_like(playlist))
+            # Stand-ins are no behaviour of the listener's.
+            residual = self.llara(prompt_tokens, known[:, :place], here[:, :place], unknown, told)
+            heard = self.llara.gate[bucket_of(here[:, :place].sum(1) + told.sum(1))]
+            beside += (residual, (heard != 0).any(), torch.zeros_like(playlist))
             playlist = playlist + residual
         weight = self.popularity_weight[bucket_of(count)].unsqueeze(1)
         # One product for both: what counts is how often rows of the catalogue's length are gone through.
@@ -93,12 +96,13 @@ class ServingGraph(nn.Module):
 
 def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
     """Export the float graph with its top-k to ``path`` and return it; it asks LLaRA always (see `serving_form`)."""
-    sizes = dict.fromkeys(("B", "S", "G", "T", "U", "L"), torch.export.Dim.DYNAMIC)
+    sizes = dict.fromkeys(("B", "S", "G", "T", "U", "L", "P"), torch.export.Dim.DYNAMIC)
     shapes = {
         "seeds": {0: sizes["B"], 1: sizes["S"]},
         "title_grams": {0: sizes["B"], 1: sizes["G"]},
         "prompt_tokens": {0: sizes["B"], 1: sizes["T"]},
         "unknown_tokens": {0: sizes["B"], 1: sizes["U"], 2: sizes["L"]},
+        "stand_ins": {0: sizes["B"], 1: sizes["P"]},
     }
     example = (
         torch.tensor([[3, 1, 2], [4, -1, -1], [1, 0, -1]]),
@@ -107,6 +111,7 @@ def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
         torch.tensor(
             [[[101, 5, 102, 0, 0, 0], [101, 5, 6, 7, 8, 102]], [[0] * 6] * 2, [[101, 9, 9, 9, 9, 102], [0] * 6]]
         ),
+        torch.tensor([[2, 4], [-1, -1], [3, -1]]),
     )
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)  # on torchvision's absence
     with torch.no_grad():

@@ -56,6 +56,19 @@ def test_a_hidden_track_that_the_catalogue_lacks_counts_as_missed(bundle: Path, 
     assert rows["title"]["r_precision"]["mean"] == 0.5
 
 
+def test_tracks_can_be_taken_out_of_the_catalogue(bundle: Path, tmp_path: Path) -> None:
+    """A share of them is never ranked and counts as missed; the same seed takes the same ones; without all, nothing."""
+    file = _slice(tmp_path / "s.json", [{"name": "rock", "tracks": [_entry(3 * i) for i in range(60)]}])
+    some, again, none = (measure(bundle, [file], ["title", "5"], lacking=share).to_json() for share in (0.4, 0.4, 1.0))
+    assert some == again
+    assert 0.2 < float(str(some["unknown_tracks"])) < 0.6
+    rows: Any = some["categories"]
+    assert rows["title"]["r_precision"]["mean"] == pytest.approx(1 - float(str(some["unknown_tracks"])), abs=0.02)
+    assert none["unknown_tracks"] == 1.0
+    rows = none["categories"]
+    assert rows["title"]["ndcg"]["mean"] == rows["5"]["ndcg"]["mean"] == 0.0
+
+
 def test_half_characters_are_read_as_question_marks(bundle: Path, tmp_path: Path) -> None:
     """A title cut in the middle of an emoji is measured like any other."""
     broken = [{"track_uri": f"elsewhere:{i}", "track_name": "x \udfff", "artist_name": "\ud83c"} for i in range(3)]

@@ -86,6 +86,14 @@ def test_titles_known_and_unknown_seeds_all_steer(bundle: Path, tmp_path: Path) 
     assert best[2] == best[9] == 0  # nothing known: the most popular track
 
 
+def test_a_new_track_is_continued_by_its_artist(bundle: Path, tmp_path: Path) -> None:
+    """Its words say nothing; its artist's most popular track brings its genre, itself too, although it is no seed."""
+    new = {"track_uri": "elsewhere:1", "track_name": "Brand New", "artist_name": TRACKS[4].artist.upper()}
+    source, output = _write(tmp_path / "challenge.json", [{"pid": 1, "tracks": [new]}]), tmp_path / "submission.csv"
+    challenge.submit(bundle, source, output, TEAM)
+    assert [int(uri.removeprefix("tiny:track:")) for uri in _read(output)[1][1:4]] == [1, 4, 7]
+
+
 def test_a_playlist_of_the_longest_kind_still_gets_its_500(bundle: Path, tmp_path: Path) -> None:
     """More seeds than the graph reads are excluded all the same."""
     source = _write(tmp_path / "challenge.json", [{"pid": 1, "tracks": [_track(i) for i in range(1500)]}])

@@ -8,6 +8,7 @@ import pytest
 from evaluation.measure import score, tabulate
 from evaluation.models import NOTHING, BundleModel
 from evaluation.queries import Question
+from inference.ranker import Ranker
 from segue.track import Track
 from tests.support.tiny_bundle import tiny_tracks, write_tiny_bundle
 
@@ -50,6 +51,18 @@ def test_a_seed_that_the_catalogue_lacks_helps_by_its_name_or_its_text(tmp_path:
     assert model.rank([_ask((100,)), _ask((101,))], 3).tolist() == [[1, 7, 10], [2, 5, 8]]
     assert model.query(_ask((100, 101))).unknown == ("techno by Nobody",)
     assert model.unknown_share([_ask((), relevant=(0, 1, 100, 2))]) == 0.25
+
+
+def test_what_the_catalogue_is_to_lack_is_no_seed_and_no_answer(tmp_path: Path) -> None:
+    """Its words and its artist's next track stand for it, although the catalogue has it."""
+    bundle = write_tiny_bundle(tmp_path / "bundle", tmp_path / "work", TRACKS).path
+    model = BundleModel(Ranker.open(bundle), dict(enumerate(TRACKS)), lacking={3, 6})
+    query = model.query(_ask((3, 1)))
+    assert (query.seeds, query.unknown, query.stand_ins) == ((1,), (TRACKS[3].words,), (10,))
+    ranked = model.rank([_ask((0,)), _ask((3,))], len(TRACKS)).tolist()
+    assert all({3, 6}.isdisjoint(row) for row in ranked)
+    assert ranked[0][:3] == [9, 12, 15]
+    assert [row.count(NOTHING) for row in ranked] == [3, 2]
 
 
 def test_metrics_of_a_known_answer(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.matching import How, Match, Wanted, match
+from inference.matching import How, Match, Wanted, match, stand_ins, tracks_of
 from inference.ranker import Ranker
 from segue.catalogue import Catalogue, write_catalogue
 from segue.track import Track
@@ -74,3 +74,26 @@ def test_a_playlist_is_split_into_seeds_and_words(catalogue: Catalogue) -> None:
     assert matched.seeds == (7, 2)
     assert matched.unknown == ("New by Band", "Newer")
     assert len(matched.matches) == 6
+
+
+@pytest.mark.parametrize("artist", ["Artist 3", "ARTIST 3", "Artist 3 feat. Guest", "The Artist 3", "Artist 3, Guest"])
+def test_a_new_track_of_a_known_artist_has_a_stand_in(catalogue: Catalogue, artist: str) -> None:
+    """It is the artist's most popular track that is no seed, once however often the artist comes."""
+    new = [Wanted(title=f"New {i}", artist=artist) for i in range(2)]
+    assert match(catalogue, new).stand_ins == (3,)
+    assert match(catalogue, [Wanted(uri="tiny:track:3"), *new]).stand_ins == (10,)
+
+
+def test_who_has_no_stand_in(catalogue: Catalogue) -> None:
+    """Known tracks, tracks of nobody or of an unknown artist, and artists whose every track is a seed already."""
+    wanted = [Wanted(uri="tiny:track:3"), Wanted(title="New"), Wanted(title="New", artist="Nobody"), Wanted(uri="gone")]
+    assert match(catalogue, wanted).stand_ins == ()
+    assert stand_ins(tracks_of(catalogue, ["Artist 3"]), ["Artist 3"] * 4, [3, 10, 17, 24]) == ()
+
+
+@pytest.mark.parametrize("known,count", [(0, 5), (4, 5), (5, 5), (6, 0), (20, 0)])
+def test_where_more_is_known_than_lacking_nothing_stands_in(catalogue: Catalogue, known: int, count: int) -> None:
+    """Seeds know better what a playlist is about than an artist's best known track does."""
+    new = [Wanted(title="New", artist=f"Artist {i}") for i in range(5)]
+    matched = match(catalogue, [*(Wanted(uri=f"tiny:track:{29 - i}") for i in range(known)), *new])
+    assert matched.stand_ins == tuple(range(count))

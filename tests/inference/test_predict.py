@@ -75,6 +75,13 @@ def test_a_track_that_the_catalogue_lacks_helps_by_its_text(client: httpx.Client
     assert answer["matched"] == [{"requested": unknown, "track": None, "how": "text"}]
 
 
+def test_a_new_track_is_continued_by_its_artist(client: httpx.Client) -> None:
+    """Nothing of its name is known, but who sings it: the artist's most popular track leads, itself included."""
+    answer = predict(client, tracks=[{"track_name": "Brand New", "artist_name": "Artist 1"}], k=2)
+    assert uris(answer) == ["tiny:track:1", "tiny:track:4"]
+    assert answer["matched"][0]["how"] == "text"
+
+
 def test_an_unknown_uri_without_a_name_is_told_and_ignored(client: httpx.Client) -> None:
     """Nothing can be made of such a track, and the client learns so."""
     answer = predict(client, tracks=[{"track_uri": "tiny:track:99"}, {"track_uri": "tiny:track:1"}], k=1)

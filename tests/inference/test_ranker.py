@@ -53,6 +53,15 @@ def test_a_track_that_the_catalogue_lacks_ranks_by_its_text(ranker: Ranker) -> N
     assert ranker.rank([query], k=30)[0][0].tolist() == expected((), unknown_genre=2)
 
 
+def test_a_stand_in_pulls_and_can_be_recommended(ranker: Ranker) -> None:
+    """It is no track of the playlist, unlike a seed, which it does not repeat either."""
+    ids = ranker.rank([ranker.query([4], stand_ins=[4, 5, 5, 8])], k=30)[0][0].tolist()
+    assert ids[:3] == [2, 5, 8]
+    assert 4 not in ids
+    with pytest.raises(InputError, match=rf"no track number {_TRACKS};"):
+        ranker.query([], stand_ins=[_TRACKS])
+
+
 def test_an_empty_playlist_gets_the_popular_tracks(ranker: Ranker) -> None:
     """Nothing known of a playlist leaves the prior."""
     assert ranker.rank([ranker.query([])], k=5)[0][0].tolist() == [0, 1, 2, 3, 4]
@@ -100,6 +109,7 @@ _QUERIES = st.builds(
     seeds=st.lists(st.integers(0, _TRACKS - 1), max_size=8, unique=True).map(tuple),
     title=st.sampled_from(["", "rock", "Jazz!", "so techno", "🎷"]),
     unknown=st.lists(st.sampled_from(["Rock by X", "techno", "☂"]), max_size=3).map(tuple),
+    stand_ins=st.lists(st.integers(0, _TRACKS - 1), max_size=2, unique=True).map(tuple),
 )
 
 

@@ -104,6 +104,20 @@ def test_names_are_found_forgivingly(names: Catalogue, title: str, artist: str, 
     assert names.find_name(title, artist) == expected
 
 
+def test_many_names_are_found_as_one_by_one(names: Catalogue) -> None:
+    """With and without their artists, repeated, unknown, and where an artist's name is nothing but a sign."""
+    asked = [("Halo", ""), ("Halo", "other singer"), ("Halo", ""), ("Halo", " "), ("🔥", ""), ("", ""), ("No", "Queen")]
+    assert names.find_names(asked) == [names.find_name(*one) for one in asked]
+    assert names.find_names([]) == []
+
+
+def test_artists_are_found_with_their_most_popular_tracks(make: Make) -> None:
+    """Forgivingly, by falling popularity, twenty at most; nobody has no tracks, and neither has who has no name."""
+    tracks = [Track(f"u:{i}", f"Song {i}", ("Beyoncé", "Queen", "")[i % 3]) for i in range(90)]
+    found = make(tracks).find_artists(["beyonce", "QUEEN", "Nobody", "", "beyonce"])
+    assert found == [list(range(0, 60, 3)), list(range(1, 60, 3)), [], [], list(range(0, 60, 3))]
+
+
 @pytest.mark.parametrize(
     "asked, expected",
     [

@@ -21,7 +21,7 @@ SMALL = Encoding(
     seed_limit=4,
     unknown_limit=2,
 )
-FILL = {"seeds": -1, "title_grams": -1, "prompt_tokens": 0, "unknown_tokens": 0}
+FILL = {"seeds": -1, "title_grams": -1, "prompt_tokens": 0, "unknown_tokens": 0, "stand_ins": -1}
 
 names = st.text("abc def", max_size=12)
 queries = st.builds(
@@ -30,6 +30,7 @@ queries = st.builds(
     title=names,
     unknown=st.lists(names, max_size=4).map(tuple),
     words=st.lists(names, max_size=6).map(tuple),
+    stand_ins=st.lists(st.integers(0, 99), max_size=4).map(tuple),
 )
 
 
@@ -46,6 +47,7 @@ def test_an_empty_query_has_no_seeds_and_an_empty_prompt() -> None:
         "title_grams": [[-1]],
         "prompt_tokens": [[1, 2]],
         "unknown_tokens": [[[0]]],
+        "stand_ins": [[]],
     }
     assert arrays["unknown_tokens"].shape == (1, 1, 1)
 
@@ -62,10 +64,11 @@ def test_a_prompt_spells_the_title_and_then_the_last_tracks_last_one_first() -> 
 
 def test_the_last_of_a_long_playlist_are_read() -> None:
     """Beyond the limits the end of the playlist counts: that is where a listener is."""
-    query = Query(seeds=tuple(range(10)), unknown=("a", "b", "c"))
+    query = Query(seeds=tuple(range(10)), unknown=("a", "b", "c"), stand_ins=(20, 21, 22))
     arrays = encode([query], SMALL, spell)
     assert arrays["seeds"].tolist() == [[9, 8, 7, 6]]
     assert arrays["unknown_tokens"].tolist() == [[[1, *b"c", 2], [1, *b"b", 2]]]
+    assert arrays["stand_ins"].tolist() == [[22, 21]]
 
 
 @pytest.mark.parametrize("limit", ["seed_limit", "unknown_limit", "prompt_tracks"])
@@ -101,6 +104,7 @@ def test_sizes_stay_within_the_encoding(query: Query) -> None:
     longest = 1 + SMALL.title_pieces + 1 + SMALL.prompt_tracks * (SMALL.track_pieces + 1)
     assert arrays["prompt_tokens"].shape[1] <= longest
     assert arrays["unknown_tokens"].shape[1] <= SMALL.unknown_limit
+    assert arrays["stand_ins"].shape[1] <= SMALL.unknown_limit
     assert arrays["unknown_tokens"].shape[2] <= SMALL.track_pieces + 2
 
 

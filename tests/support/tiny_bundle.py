@@ -1,9 +1,9 @@
 """A bundle small enough to work out by hand, with the inputs and outputs of a real one and no torch behind it.
 
-A playlist's vector is the sum of its seeds' vectors, of its title's n-grams' and of its unknown tracks' word pieces'
-vectors; a track's score is their dot product plus a small prior that prefers low ids. Track ``i`` belongs to genre
-``i % GENRES`` and its vector is that genre's unit vector, so a playlist of one genre is continued by that genre, in
-the order of ids.
+A playlist's vector is the sum of its seeds' and stand-ins' vectors, of its title's n-grams' and of its unknown tracks'
+word pieces' vectors; a track's score is their dot product plus a small prior that prefers low ids. Track ``i`` belongs
+to genre ``i % GENRES`` and its vector is that genre's unit vector, so a playlist of one genre is continued by that
+genre, in the order of ids.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,8 @@ ENCODING = Encoding(cls_id=1, sep_id=2, gram_buckets=4096)
 
 _GRAPH = """
 <ir_version: 10, opset_import: ["" : 18]>
-tiny (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int64[B, U, L] unknown_tokens, int64[1] k)
+tiny (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int64[B, U, L] unknown_tokens,
+      int64[B, P] stand_ins, int64[1] k)
     => (int64[B, K] ids, float[B, K] scores)
 {
     zero = Constant <value: tensor = int64 {0}> ()
@@ -37,11 +38,14 @@ tiny (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int
     plus = Constant <value: tensor = float {inf}> ()
     minus = Constant <value: tensor = float {-inf}> ()
     known = GreaterOrEqual(seeds, zero)
-    known_float = Cast <to = 1> (known)
-    known_column = Unsqueeze(known_float, last_axis)
     safe_seeds = Max(seeds, zero)
-    seed_rows = Gather(item_vectors, safe_seeds)
-    seed_masked = Mul(seed_rows, known_column)
+    read = Concat <axis = 1> (seeds, stand_ins)
+    has_seed = GreaterOrEqual(read, zero)
+    has_seed_float = Cast <to = 1> (has_seed)
+    seed_column = Unsqueeze(has_seed_float, last_axis)
+    safe_read = Max(read, zero)
+    seed_rows = Gather(item_vectors, safe_read)
+    seed_masked = Mul(seed_rows, seed_column)
     from_seeds = ReduceSum <keepdims = 0> (seed_masked, one_axis)
     has_gram = GreaterOrEqual(title_grams, zero)
     has_gram_float = Cast <to = 1> (has_gram)

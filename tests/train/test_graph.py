@@ -29,6 +29,7 @@ QUERIES = [
     Query(unknown=("nobody knows by no one", "second by b")),
     Query(),
     Query(seeds=(5, 6), unknown=("zz by yy",), title="jazz 🎷"),
+    Query(unknown=("zz by yy",), stand_ins=(9, 30)),
 ]
 
 
@@ -191,6 +192,22 @@ def test_words_place_a_track_that_the_catalogue_lacks(exported: Exported) -> Non
     """Two unknown tracks of different words are continued differently."""
     ids, _ = exported.rank(exported.int8_path, [Query(unknown=("aaaa by bbbb",)), Query(unknown=("9876 by zzz",))], 20)
     assert ids[0].tolist() != ids[1].tolist()
+
+
+def test_a_stand_in_is_read_as_a_seed_and_stays_in_the_running(
+    exported: Exported, half_shut: tuple[Path, Path]
+) -> None:
+    """Where LLaRA, which reads what listeners did, is silent: both graphs, every track but the stand-in itself."""
+    queries = [Query((1, 2), "mix", stand_ins=stand_ins) for stand_ins in ((), (7,))] + [Query((1, 2, 7), "mix")]
+    for path in half_shut:
+        alone, beside, seed = (
+            dict(zip(*(part[0].tolist() for part in exported.rank(path, [query], TRACKS)), strict=True))
+            for query in queries
+        )
+        assert np.isfinite(beside.pop(7))
+        assert not np.isfinite(seed.pop(7))
+        assert beside == pytest.approx(seed, abs=1e-4)
+        assert beside[8] != pytest.approx(alone[8], abs=1e-2)
 
 
 def test_neighbours_of_a_seed_come_up(exported: Exported) -> None:

@@ -49,7 +49,8 @@ def test_a_bundle_tells_what_it_is_made_of(road: Road) -> None:
     assert manifest.lineage["seed"] == 0
     assert [value["name"] for value in manifest.model["outputs"]] == ["ids", "scores"]
     types = {value["name"]: value["dtype"] for value in manifest.model["inputs"]}
-    assert types == dict.fromkeys(["seeds", "title_grams", "prompt_tokens", "unknown_tokens", "k"], "int64")
+    names = ["seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins", "k"]
+    assert types == dict.fromkeys(names, "int64")
 
 
 def test_the_same_seed_gives_the_same_bundle(road: Road) -> None:
