@@ -11,6 +11,9 @@ from segue.track import Track, track_words
 # Lists first: what stands before a comma is a name more often than what stands before an ampersand.
 _SEVERAL = (re.compile(r"[,;]"), re.compile(r"\s(?:&|\+|/|and|x|with|vs\.?|feat\.?|ft\.?|featuring)\s", re.IGNORECASE))
 
+_MOST_LACKING = 16
+"""Artists are looked up for the last ones only: a model reads no more, and a client can send hundreds."""
+
 How = Literal["uri", "name", "text", "none"]
 
 
@@ -80,6 +83,7 @@ def match(catalogue: Catalogue, wanted: Sequence[Wanted]) -> Matched:
     known = list({number for number in numbers if number is not None})
     tracks = dict(zip(known, catalogue.tracks(known), strict=True))
     lacking = [track.artist for track, number in zip(wanted, numbers, strict=True) if number is None and track.title]
+    by_artist = tracks_of(catalogue, lacking[-_MOST_LACKING:]) if len(lacking) >= len(known) else {}
     return Matched(
         tuple(
             Match(track, tracks[number], "name" if uri is None else "uri", number)
@@ -87,7 +91,7 @@ def match(catalogue: Catalogue, wanted: Sequence[Wanted]) -> Matched:
             else Match(track, None, "text" if track.title else "none")
             for track, uri, number in zip(wanted, uris, numbers, strict=True)
         ),
-        stand_ins(tracks_of(catalogue, lacking), lacking, known),
+        stand_ins(by_artist, lacking, known),
     )
 
 

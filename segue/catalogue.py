@@ -124,7 +124,8 @@ class Catalogue:
             raise IndexError(f"The catalogue has {self._size} tracks and no track number {missing}.")
         if len(self._kept) + len(unread) > _MOST_KEPT:
             self._kept = {}  # what is asked for often is soon read again
-        self._kept.update((i, found[i]) for i in unread)
+        if len(unread) <= _MOST_KEPT:
+            self._kept.update((i, found[i]) for i in unread)
         return [found[i] for i in wanted]
 
     def find_uri(self, uri: str) -> int | None:

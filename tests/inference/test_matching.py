@@ -97,3 +97,10 @@ def test_where_more_is_known_than_lacking_nothing_stands_in(catalogue: Catalogue
     new = [Wanted(title="New", artist=f"Artist {i}") for i in range(5)]
     matched = match(catalogue, [*(Wanted(uri=f"tiny:track:{29 - i}") for i in range(known)), *new])
     assert matched.stand_ins == tuple(range(count))
+
+
+def test_stand_ins_are_of_the_last_that_are_lacking(catalogue: Catalogue) -> None:
+    """Hundreds of new tracks cost no more look-ups than a model reads tracks."""
+    new = [Wanted(title=f"New {i}", artist="Artist 5" if i == 3 else "Nobody") for i in range(20)]
+    assert match(catalogue, new).stand_ins == ()
+    assert match(catalogue, new[:19]).stand_ins == (5,)
