@@ -185,10 +185,10 @@ class _Continuing:
         """Return playlists in the bundle's words: seeds by URI, else by name, else spelled out."""
         seeds = list(dict.fromkeys(seed for playlist in playlists for seed in playlist.seeds))
         rows = self._ranker.catalogue.find_uris([seed.uri for seed in seeds])
-        found = {
-            seed: self._find_name(seed) if row is None or not seed.uri else row
-            for seed, row in zip(seeds, rows, strict=True)
-        }
+        found = {seed: row if seed.uri else None for seed, row in zip(seeds, rows, strict=True)}
+        named = [seed for seed, row in found.items() if row is None and seed.title and seed.artist]
+        by_name = self._ranker.catalogue.find_names([(seed.title, seed.artist) for seed in named])
+        found.update(zip(named, by_name, strict=True))
         by_artist = tracks_of(self._ranker.catalogue, [seed.artist for seed, row in found.items() if row is None])
         return [self._query(playlist, found, by_artist) for playlist in playlists]
 
@@ -201,11 +201,6 @@ class _Continuing:
         unknown = [track_words(seed.title, seed.artist) for seed in lacking]
         beside = stand_ins(by_artist, [seed.artist for seed in lacking], rows)
         return self._ranker.query(rows, playlist.name, unknown, beside)
-
-    def _find_name(self, seed: Seed) -> int | None:
-        if not (seed.title and seed.artist):
-            return None
-        return self._ranker.catalogue.find_name(seed.title, seed.artist)
 
 
 def verify(challenge: Path, submission: Path) -> int:

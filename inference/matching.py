@@ -111,12 +111,13 @@ def stand_ins(tracks: Mapping[str, Sequence[int]], artists: Sequence[str], seeds
 
     Args:
         tracks: What `tracks_of` found.
-        artists: Of the lacking tracks, in order, "" where one is not told; an artist who comes twice speaks once.
+        artists: Of the lacking tracks, in order, "" where one is not told; the last 16 count, and who comes twice once.
         seeds: The playlist's known tracks.
     """
     if len(artists) < len(seeds):
         return ()
-    chosen = (next((track for track in tracks.get(artist, ()) if track not in seeds), None) for artist in artists)
+    last = artists[-_MOST_LACKING:]
+    chosen = (next((track for track in tracks.get(artist, ()) if track not in seeds), None) for artist in last)
     return tuple(dict.fromkeys(track for track in chosen if track is not None))
 
 
