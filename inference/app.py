@@ -16,14 +16,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from inference import problems
 from inference.admission import Admission
+from inference.answer import predict_answer
 from inference.body_limit import BodyLimit
-from inference.continuation import Continuation, continue_playlist
+from inference.continuation import continue_playlist
 from inference.entrance import Caller, IdempotencyKey, JsonOnly, Listener, ModelDep, ServiceDep, unknown_caller
 from inference.feedback import Batch, Event, FeedbackError, Kept
 from inference.impressions import Impressions
 from inference.intake import Intake
-from inference.matching import Match, Wanted
-from inference.model import Model
+from inference.matching import Matched, Wanted
 from inference.observing import Observing
 from inference.problems import described
 from inference.service import Service
@@ -31,12 +31,9 @@ from inference.wire import (
     FeedbackAnswer,
     FeedbackEvent,
     FeedbackRequest,
-    MatchedTrack,
     ModelAnswer,
-    ModelName,
     PredictAnswer,
     PredictRequest,
-    RecommendedTrack,
     RequestedTrack,
     StatusAnswer,
     TrackAnswer,
@@ -89,13 +86,16 @@ def _add_routes(app: FastAPI) -> None:
     async def predict(request: PredictRequest, model: ModelDep, service: ServiceDep) -> Response:
         """Continue a playlist by its tracks, its title, or both."""
         wanted = [_wanted(track) for track in request.tracks]
-        found = await service.work.do(partial(continue_playlist, model.ranker, wanted, request.name or "", request.k))
         environment = service.settings.environment
-        service.metrics.observe_matches(found.matched.matches)
+
+        def work() -> tuple[Matched, bytes]:
+            found = continue_playlist(model.ranker, wanted, request.name or "", request.k)
+            return found.matched, predict_answer(found, model, service.impressions.new(model.digest, environment))
+
+        matched, body = await service.work.do(work)
+        service.metrics.observe_matches(matched.matches)
         service.metrics.observe_impression(model.digest, environment)
-        answer = _answer(found, model, service.impressions.new(model.digest, environment))
-        # Written here: FastAPI would check the 500 tracks that were checked a moment ago once more.
-        return Response(answer.model_dump_json(), media_type="application/json")
+        return Response(body, media_type="application/json")
 
     @app.get("/tracks", responses=described(401, 422, 429, 503), dependencies=[Listener], tags=["playlists"])
     async def tracks(
@@ -215,23 +215,3 @@ def _search(catalogue: Catalogue, text: str, limit: int) -> list[Track]:
 
 def _track(track: Track) -> TrackAnswer:
     return TrackAnswer(track_name=track.title, artist_name=track.artist, track_uri=track.uri)
-
-
-def _matched(match: Match) -> MatchedTrack:
-    wanted = match.wanted
-    named = {"track_uri": wanted.uri, "track_name": wanted.title, "artist_name": wanted.artist}
-    requested = {name: text for name, text in named.items() if text}
-    return MatchedTrack(requested=requested, track=_track(match.track) if match.track else None, how=match.how)
-
-
-def _answer(found: Continuation, model: Model, impression: str) -> PredictAnswer:
-    recommended = [
-        RecommendedTrack(track_name=track.title, artist_name=track.artist, track_uri=track.uri, score=score)
-        for track, score in found.tracks
-    ]
-    return PredictAnswer(
-        impression_id=impression,
-        recommended_tracks=recommended,
-        matched=[_matched(match) for match in found.matched.matches],
-        model=ModelName(digest=model.digest, version=model.version),
-    )

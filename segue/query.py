@@ -47,10 +47,11 @@ class Encoding:
         gram_buckets: Hash buckets of title n-grams.
         gram_limit: Most n-grams of one title.
         title_pieces: Most word pieces of a title in the prompt.
-        track_pieces: Most word pieces of one track.
+        track_pieces: Most word pieces of one track in the prompt.
         prompt_tracks: Most tracks that the prompt spells out; the last ones of the playlist.
         seed_limit: Most known seeds that are read; the last ones of the playlist.
         unknown_limit: Most unknown tracks that are read, and most stand-ins; the last ones.
+        unknown_pieces: Most word pieces of one unknown track.
         prompt_cls_id: As ``cls_id``, for a prompt that has a tokenizer of its own; None where it has not.
         prompt_sep_id: As ``sep_id``, for such a prompt.
     """
@@ -64,6 +65,7 @@ class Encoding:
     prompt_tracks: int = 4
     seed_limit: int = 256
     unknown_limit: int = 16
+    unknown_pieces: int = 24
     prompt_cls_id: int | None = None
     prompt_sep_id: int | None = None
 
@@ -125,17 +127,18 @@ def encode(
         + [piece for text in texts for piece in (*prompt_pieces[text][: encoding.track_pieces], end)]
         for query, texts in zip(queries, spelled, strict=True)
     ]
-    framed = [
-        [[encoding.cls_id, *pieces[text][: encoding.track_pieces], encoding.sep_id] for text in texts]
-        for texts in unknown
-    ]
     return {
         "seeds": _pad(seeds, -1, 0),
         "title_grams": _pad(grams, -1, 1),
         "prompt_tokens": _pad(prompts, 0, 1),
-        "unknown_tokens": _pad_twice(framed),
+        "unknown_tokens": _pad_twice([[framed(pieces[text], encoding) for text in texts] for texts in unknown]),
         "stand_ins": _pad([_last_first(query.stand_ins, encoding.unknown_limit) for query in queries], -1, 0),
     }
+
+
+def framed(pieces: Sequence[int], encoding: Encoding) -> list[int]:
+    """Return the word pieces of an unknown track as a graph reads them: cut, with a begin and an end."""
+    return [encoding.cls_id, *pieces[: encoding.unknown_pieces], encoding.sep_id]
 
 
 def _prompt_frame(encoding: Encoding) -> tuple[int, int]:

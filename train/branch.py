@@ -1,7 +1,6 @@
 """Work that a graph does only when it is asked for: nodes moved into a branch of ONNX's ``If``.
 
-LLaRA and the encoder of unknown tracks take most of a request's time. Where LLaRA's gate is shut, or a playlist has no
-unknown track, nothing of them should be computed.
+LLaRA takes most of a request's time and is silent where its gate is shut; then nothing of it should be computed.
 """
 
 import onnx
@@ -27,17 +26,17 @@ def branch(model: onnx.ModelProto, result: str, condition: str, otherwise: str) 
     if not any(result in node.output for node in graph.node):
         return branched
     outputs = [value.name for value in graph.output]
-    elsewhere = needed(graph, [*outputs, condition, otherwise], but=result)
+    elsewhere = _needed(graph, [*outputs, condition, otherwise], but=result)
     constant = _constant(graph)
-    inside = needed(graph, [result]) - elsewhere - constant
+    inside = _needed(graph, [result], but="") - elsewhere - constant
     moved = [node for index, node in enumerate(graph.node) if index in inside]
     left = [node for index, node in enumerate(graph.node) if index not in inside]
     for node in moved:
         node.output[:] = [f"{result}.asked" if name == result else name for name in node.output]
-    then = helper.make_graph(moved, f"{result}.asking", [], [_float(f"{result}.asked")])
+    then = helper.make_graph(moved, "asked", [], [_float(f"{result}.asked")])
     silence = helper.make_node("Identity", [otherwise], [f"{result}.silent"])
-    silent = helper.make_graph([silence], f"{result}.silence", [], [_float(f"{result}.silent")])
-    question = helper.make_node("If", [condition], [result], f"ask {result}", then_branch=then, else_branch=silent)
+    silent = helper.make_graph([silence], "silent", [], [_float(f"{result}.silent")])
+    question = helper.make_node("If", [condition], [result], "ask", then_branch=then, else_branch=silent)
     _place(graph, left, question)
     return branched
 
@@ -46,42 +45,30 @@ def _float(name: str) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
 
 
-def needed(graph: onnx.GraphProto, names: list[str], but: str = "") -> set[int]:
+def _needed(graph: onnx.GraphProto, names: list[str], but: str) -> set[int]:
     """Return the places of the nodes that the values ``names`` need, without those that only ``but`` needs."""
     wanted, places = set(names), set()
     for index in reversed(range(len(graph.node))):
         node = graph.node[index]
         if wanted.intersection(node.output) - {but}:
             places.add(index)
-            wanted.update(_read(node))
+            wanted.update(node.input)
     return places
-
-
-def _read(node: onnx.NodeProto) -> set[str]:
-    """Return the names of the values that a node reads, those that its branches take from outside included."""
-    names = set(node.input)
-    for inner in (attribute.g for attribute in node.attribute if attribute.HasField("g")):
-        names.update(*(_read(one) for one in inner.node))
-        names.difference_update(name for one in inner.node for name in one.output)
-    return names - {""}
 
 
 def _constant(graph: onnx.GraphProto) -> set[int]:
     """Return the places of the nodes that read constants alone."""
     known, places = {tensor.name for tensor in graph.initializer}, set()
     for index, node in enumerate(graph.node):
-        if known.issuperset(_read(node)):
+        if known.issuperset(name for name in node.input if name):
             places.add(index)
             known.update(node.output)
     return places
 
 
 def _place(graph: onnx.GraphProto, nodes: list[onnx.NodeProto], question: onnx.NodeProto) -> None:
-    """Make the graph's nodes ``nodes`` with ``question`` between what it reads and what reads it."""
+    """Make the graph's nodes ``nodes`` with ``question`` before the first that reads its result."""
+    at = next(index for index, node in enumerate(nodes) if question.output[0] in node.input)
+    nodes.insert(at, question)
     del graph.node[:]
     graph.node.extend(nodes)
-    before = needed(graph, sorted(_read(question)))
-    del graph.node[:]
-    graph.node.extend(node for index, node in enumerate(nodes) if index in before)
-    graph.node.append(question)
-    graph.node.extend(node for index, node in enumerate(nodes) if index not in before)

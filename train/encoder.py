@@ -68,6 +68,13 @@ class LoadedEncoder:
     cls_id: int
     sep_id: int
 
+    @property
+    def pieces(self) -> Tensor:
+        """The encoder's own vectors of single word pieces, (V, H)."""
+        model: Any = self.encoder.model
+        table: Tensor = model.get_input_embeddings().weight.detach()
+        return table
+
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the word-piece ids of each text, without special tokens."""
         return tokeniser(self.tokenizer)(texts)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
@@ -18,7 +19,7 @@ from segue.catalogue import write_catalogue
 from segue.errors import SegueError
 from segue.files import canonical_json, sha256_bytes
 from segue.metrics import ndcg
-from segue.query import encode
+from segue.query import encode, framed
 from segue.track import Track
 from train.backbone import is_borrowed
 from train.encoder import LoadedEncoder, load_encoder, seeded
@@ -30,8 +31,10 @@ from train.llara_model import Ranker
 from train.low_rank import merge_low_rank
 from train.ranker_training import Training, judge
 from train.tracking import code_commit, log_folder, stage_run
+from train.word_reader import Distilled, distil
 
 _PER_CALL = 32
+_TAUGHT_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Config:
     dataset: str
     llara: str
     output: str
+    word_steps: int
     playlists: int
     onnx_tolerance: float
     int8_tolerance: float
@@ -61,7 +65,9 @@ def run(config: Config) -> None:
     training = training_of(settings, dataset, loaded, model, config.playlists)
     with stage_run("export", config, dataset.digest) as track, tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        float_model = export_float(ServingGraph(model, loaded.encoder), folder / "float.onnx")
+        distilled = distil_words(model, training, settings, loaded, config.word_steps)
+        track({"word_reader_explained": distilled.explained})
+        float_model = export_float(ServingGraph(model, distilled.reader), folder / "float.onnx")
         onnx.save(serving_form(float_model), str(folder / MODEL))
         figures = compare(model, training, folder / "float.onnx", folder / MODEL)
         track({f"{form}_ndcg_{k}": value for form, by_count in figures.items() for k, value in by_count.items()})
@@ -80,6 +86,20 @@ def load_ranker(folder: Path, settings: RankerConfig, dataset: Dataset, loaded: 
         raise SegueError(f"The weights in {folder} do not fit its config.json ({foreign[0]}); run stage llara again.")
     merge_low_rank(model)
     return model.eval()
+
+
+def distil_words(
+    model: Ranker, training: Training, settings: RankerConfig, loaded: LoadedEncoder, steps: int
+) -> Distilled:
+    """Return a reader of words that places them where ``model`` places tracks that it knows by their text alone."""
+    everything = torch.arange(training.tracks)
+    with torch.no_grad():
+        parts = [
+            model.tracks.seeds(ids, torch.ones_like(ids, dtype=torch.bool))
+            for ids in torch.split(everything, _TAUGHT_AT_ONCE)
+        ]
+    words = [framed(pieces, training.encoding) for pieces in loaded.tokenise(training.playlists.words)]
+    return distil(words, torch.cat(parts), loaded.pieces, steps, settings.seed)
 
 
 def compare(model: Ranker, training: Training, float_path: Path, int8_path: Path) -> dict[str, dict[int, float]]:

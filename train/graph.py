@@ -10,30 +10,25 @@ from torch import Tensor, nn
 
 from segue.errors import SegueError
 from train.branch import branch
-from train.encoder import TextEncoder
 from train.llara_model import Ranker
-from train.projector_model import Projector
-from train.quantise import products_behind, quantise
+from train.quantise import quantise
 from train.skeleton import bucket_of
+from train.word_reader import WordReader
 
 OPSET = 20
-SCANNED = "columns"
-"""The constant that holds every track's vector; its product is the scan of the catalogue."""
 INPUTS = ("seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins")
-UNKNOWN, TOLD, NOTHING = "unknown.vectors", "unknown.told", "unknown.nothing"
-"""Vectors of tracks given as words, whether there is any such track, and what stands for them where there is none."""
 RESIDUAL, ASKED, SILENCE = "llara.residual", "llara.asked", "llara.silence"
 """What LLaRA adds to playlists, whether its gate is open for any of them, and what it adds where it is not."""
 
 
 class ServingGraph(nn.Module):
-    """The ranker with its tracks' vectors worked out, and the text encoder for tracks that it lacks."""
+    """The ranker with its tracks' vectors worked out, and a reader of words for tracks that it lacks."""
 
     seed_table: Tensor
     columns: Tensor
     prior: Tensor
 
-    def __init__(self, ranker: Ranker, encoder: TextEncoder) -> None:
+    def __init__(self, ranker: Ranker, reader: WordReader) -> None:
         """Freeze the tracks of ``ranker``: a track without a training playlist gets its place by its text."""
         super().__init__()
         cold = ranker.tracks.catalogue.count == 0
@@ -45,24 +40,21 @@ class ServingGraph(nn.Module):
         self.register_buffer("columns", candidates[:, :-1].T.contiguous())
         self.register_buffer("prior", torch.stack([candidates[:, -1], bias.detach()]))  # (2, N)
         heard = ranker.llara is not None and bool(ranker.llara.gate.any())
-        self.playlist, self.llara, self.encoder = ranker.playlist, ranker.llara if heard else None, encoder
+        self.playlist, self.llara, self.reader = ranker.playlist, ranker.llara if heard else None, reader
         self.neighbourhood = ranker.neighbourhood
-        self.projector: Projector = ranker.tracks.projector
         self.popularity_weight = ranker.popularity
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of what `forward` returns."""
-        unknown = ("logits", UNKNOWN, TOLD, NOTHING)
-        return unknown if self.llara is None else (*unknown, RESIDUAL, ASKED, SILENCE)
+        return ("logits",) if self.llara is None else ("logits", RESIDUAL, ASKED, SILENCE)
 
     def forward(
         self, seeds: Tensor, title_grams: Tensor, prompt_tokens: Tensor, unknown_tokens: Tensor, stand_ins: Tensor
     ) -> tuple[Tensor, ...]:
         """Return (B, N) logits of every track; inputs as `segue.query.encode` makes them.
 
-        Then the vectors (B, U, D) of tracks given as words, whether there is any, and zeros (B, U, D) to take where
-        there is none; with LLaRA also its residual (B, D), whether any playlist needs it, and zeros as before.
+        With LLaRA also its residual (B, D), whether any playlist needs it, and zeros (B, D) to take where none does.
         """
         own = nn.functional.pad(seeds, (0, 1), value=-1)  # (B, S + 1): never without a column
         ids, place = torch.cat([own, stand_ins], 1), own.shape[1]
@@ -72,12 +64,12 @@ class ServingGraph(nn.Module):
         present = torch.cat([here, told], 1)
         playlist = self.playlist(torch.cat([known, unknown], 1), present, title_grams)
         count = present.sum(1)
-        beside: tuple[Tensor, ...] = (unknown, told.any(), unknown.new_zeros(unknown.shape))
+        beside: tuple[Tensor, ...] = ()
         if self.llara is not None:
             # Stand-ins are no behaviour of the listener's.
             residual = self.llara(prompt_tokens, known[:, :place], here[:, :place], unknown, told)
             heard = self.llara.gate[bucket_of(here[:, :place].sum(1) + told.sum(1))]
-            beside += (residual, (heard != 0).any(), torch.zeros_like(playlist))
+            beside = (residual, (heard != 0).any(), torch.zeros_like(playlist))
             playlist = playlist + residual
         weight = self.popularity_weight[bucket_of(count)].unsqueeze(1)
         # One product for both: what counts is how often rows of the catalogue's length are gone through.
@@ -89,8 +81,7 @@ class ServingGraph(nn.Module):
     def _unknown(self, tokens: Tensor) -> Tensor:
         """Return (B, U, D) vectors of tracks given as words."""
         batch, count, length = tokens.shape
-        placed = self.projector.words(self.encoder(tokens.reshape(-1, length)))
-        vectors: Tensor = placed.reshape(batch, count, self.columns.shape[0])
+        vectors: Tensor = self.reader(tokens.reshape(-1, length)).reshape(batch, count, self.columns.shape[0])
         return vectors
 
 
@@ -134,12 +125,8 @@ def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
 
 
 def serving_form(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return what a bundle serves: the model of `export_float` in integers, and in it only work that is asked for.
-
-    The text encoder is asked where a track is unknown, LLaRA where its gate is open.
-    """
-    served = quantise(model, {SCANNED}, products_behind(model, UNKNOWN))
-    return branch(branch(served, UNKNOWN, TOLD, NOTHING), RESIDUAL, ASKED, SILENCE)
+    """Return what a bundle serves: the model of `export_float` in integers, and LLaRA asked where its gate is open."""
+    return branch(quantise(model), RESIDUAL, ASKED, SILENCE)
 
 
 def with_top_k(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -1,27 +1,15 @@
-"""QInt8: every large weight of the graph as 8-bit integers, and the products that cost most in integers.
+"""QInt8: every large weight of the graph as 8-bit integers, and every product with one in integers.
 
-The scan of the catalogue is where time and memory go, and after it the text encoder of unknown tracks; so their
-products themselves run on integers. What is multiplied is rounded row by row: a scale shared by a batch would make an
-answer depend on its neighbours.
-
-For the scan ONNX Runtime has an operator, MatMulNBits, that reads a catalogue for one row in half the time of ONNX's
-own MatMulInteger. For the many rows of a text that one is faster; its weights use 7 of their 8 bits, because CPUs
-without VNNI add pairs of 8-bit products in 16 bits: 255 * 63 * 2 still fits, 255 * 127 * 2 saturates.
-
-LLaRA's products run on floats, of weights that ONNX Runtime unpacks once, when it loads: its answers are small
-corrections, and rounding in every layer would blur them.
+The products are ONNX Runtime's own operator MatMulNBits: it reads a weight's bytes once, a quarter of what floats are,
+and rounds what is multiplied block by block within a row. A scale shared by a batch would make an answer depend on its
+neighbours, and one for a whole row would blur LLaRA's small corrections.
 """
-
-from collections.abc import Collection
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from train.branch import needed
-
-SCAN_LIMIT = 63
 WEIGHT_LIMIT = 127
 ZERO_POINT = 128
 _LARGEST_BLOCK = 128
@@ -32,136 +20,74 @@ FEWEST_ROWS = 16
 """So do those of fewer rows, such as all tracks' popularity and bias: one scale for a whole catalogue is too coarse."""
 
 
-def quantise(model: onnx.ModelProto, scanned: Collection[str], multiplied: Collection[str] = ()) -> onnx.ModelProto:
-    """Return a copy of the model with its large constants in integers.
-
-    Args:
-        model: A float model.
-        scanned: Names of the constants (K, N) that a row or a few are multiplied by, and N is large.
-        multiplied: Names of the constants (K, N) that many rows are multiplied by.
-    """
+def quantise(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of a float model with its large constants in integers."""
     quantised = onnx.ModelProto()
     quantised.CopyFrom(model)
-    _Rewriter(quantised.graph, scanned, multiplied).run()
-    if scanned:
-        quantised.opset_import.append(helper.make_opsetid(_RUNTIME, 1))
+    _Rewriter(quantised.graph).run()
+    quantised.opset_import.append(helper.make_opsetid(_RUNTIME, 1))
     onnx.checker.check_model(quantised, full_check=False)
     return quantised
 
 
-def products_behind(model: onnx.ModelProto, value: str) -> set[str]:
-    """Return the names of the large constants that a MatMul on the way to ``value`` multiplies by."""
-    nodes = (model.graph.node[place] for place in needed(model.graph, [value]))
-    constants = {node.input[1] for node in nodes if node.op_type == "MatMul"}
-    return {tensor.name for tensor in model.graph.initializer if tensor.name in constants and _is_large(tensor)}
-
-
-def quantise_rows(table: NDArray[np.float32], limit: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Return rows (R, C) of integers up to ``limit`` and their scales (R, 1); their product is the table, rounded."""
-    scales = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-12).astype(np.float32) / limit
+def quantise_rows(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return rows (R, C) of 8-bit integers and their scales (R, 1); their product is the table, rounded."""
+    scales = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-12).astype(np.float32) / WEIGHT_LIMIT
     return np.rint(table / scales).astype(np.int8), scales
 
 
 class _Rewriter:
     """Rewrites one graph in place."""
 
-    def __init__(self, graph: onnx.GraphProto, scanned: Collection[str], multiplied: Collection[str]) -> None:
-        self._graph, self._scanned, self._multiplied = graph, scanned, multiplied
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
         self._floats = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) == 2}
         self._large = {name for name, tensor in self._floats.items() if _is_large(tensor)}
         self._packed: set[str] = set()
-        self._unpacked: set[str] = set()
-        self._rounded: set[str] = set()
 
     def run(self) -> None:
-        self._add("round.zero_point", np.array(ZERO_POINT, np.uint8))
-        self._add("round.offset", np.array(ZERO_POINT, np.float32))
-        self._add("round.limit", np.array(WEIGHT_LIMIT, np.float32))
-        self._add("round.least", np.array(1e-12, np.float32))
-        self._add("round.last_axis", np.array([-1], np.int64))
         nodes = [new for node in self._graph.node for new in self._rewrite(node)]
         del self._graph.node[:]
         self._graph.node.extend(nodes)
         self._drop_unused()
 
     def _rewrite(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        if node.op_type == "MatMul" and node.input[1] in self._scanned:
-            return [self._scan(node)]
-        if node.op_type == "MatMul" and node.input[1] in self._multiplied:
-            return self._multiply(node)
-        if node.op_type in ("MatMul", "Gemm") and node.input[1] in self._large:
-            return [*self._unpack(node.input[1]), _with_input(node, 1, f"{node.input[1]}.float")]
-        if node.op_type == "Gather" and node.input[0] in self._large and _axis(node) == 0:
+        if node.op_type == "MatMul" and node.input[1] in self._large:
+            return [self._multiply(node.input[0], node.input[1], node.output[0], across=True)]
+        if node.op_type == "Gemm" and node.input[1] in self._large and not _scaled(node):
+            rows, name, *bias = node.input
+            product = f"{node.output[0]}.product" if bias else node.output[0]
+            made = self._multiply(rows, name, product, across=not _number(node, "transB"))
+            return [made, *(helper.make_node("Add", [product, each], [node.output[0]]) for each in bias)]
+        if node.op_type == "Gather" and node.input[0] in self._large and not _number(node, "axis"):
             return self._gather(node)
         return [node]
 
-    def _scan(self, node: onnx.NodeProto) -> onnx.NodeProto:
-        """Return ``output = rows @ constant`` as the runtime's own operator, which rounds rows by blocks itself."""
-        rows, name = node.input
+    def _multiply(self, rows: str, name: str, output: str, across: bool) -> onnx.NodeProto:
+        """Return ``output = rows @ constant``, or by its transpose where it is not ``across``, in integers."""
         table = self._array(name)
-        block = _block(len(table))
-        columns = np.pad(table, ((0, -len(table) % block), (0, 0))).T  # (N, K rounded up)
-        integers, scales = quantise_rows(columns.reshape(-1, block), WEIGHT_LIMIT)
-        unsigned = (integers.astype(np.int16) + ZERO_POINT).astype(np.uint8)
-        self._add(f"{name}.blocks", unsigned.reshape(len(columns), -1, block))
-        self._add(f"{name}.block_scale", scales.ravel())
+        columns = table.T if across else table  # (N, K)
+        length = columns.shape[1]
+        block = _block(length)
+        packed = f"{name}.{'columns' if across else 'rows'}"
+        if packed not in self._packed:
+            self._packed.add(packed)
+            whole = np.pad(columns, ((0, 0), (0, -length % block)))
+            integers, scales = quantise_rows(whole.reshape(-1, block))
+            unsigned = (integers.astype(np.int16) + ZERO_POINT).astype(np.uint8)
+            self._add(f"{packed}.blocks", unsigned.reshape(len(columns), -1, block))
+            self._add(f"{packed}.scale", scales.ravel())
         return helper.make_node(
             "MatMulNBits",
-            [rows, f"{name}.blocks", f"{name}.block_scale"],
-            [node.output[0]],
+            [rows, f"{packed}.blocks", f"{packed}.scale"],
+            [output],
             domain=_RUNTIME,
-            K=len(table),
+            K=length,
             N=len(columns),
             bits=8,
             block_size=block,
             accuracy_level=4,  # of its products: integers
         )
-
-    def _multiply(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """Return ``output = rows @ constant`` with the rows rounded to 8 bits each by its own scale."""
-        rows, name = node.input
-        output = node.output[0]
-        if f"{name}.columns" not in self._packed:
-            self._packed.add(f"{name}.columns")
-            integers, scales = quantise_rows(self._array(name).T, SCAN_LIMIT)
-            self._add(f"{name}.columns", integers.T)
-            self._add(f"{name}.column_scale", scales.ravel())
-        chain = [
-            ("MatMulInteger", [f"{rows}.bytes", f"{name}.columns", "round.zero_point"], f"{output}.sum"),
-            ("Mul", [f"{output}.float", f"{rows}.step"], f"{output}.by_row"),
-            ("Mul", [f"{output}.by_row", f"{name}.column_scale"], output),
-        ]
-        product, by_row, by_column = (helper.make_node(kind, inputs, [out]) for kind, inputs, out in chain)
-        cast = helper.make_node("Cast", [f"{output}.sum"], [f"{output}.float"], to=TensorProto.FLOAT)
-        return [*self._round(rows), product, cast, by_row, by_column]
-
-    def _round(self, rows: str) -> list[onnx.NodeProto]:
-        """Return the nodes that make ``<rows>.bytes`` and ``<rows>.step`` of ``rows``; several products share them."""
-        if rows in self._rounded:
-            return []
-        self._rounded.add(rows)
-        chain = [
-            ("Abs", [rows], "abs"),
-            ("ReduceMax", [f"{rows}.abs", "round.last_axis"], "max"),
-            ("Max", [f"{rows}.max", "round.least"], "top"),
-            ("Div", [f"{rows}.top", "round.limit"], "step"),
-            ("Div", [rows, f"{rows}.step"], "scaled"),
-            ("Round", [f"{rows}.scaled"], "whole"),
-            ("Add", [f"{rows}.whole", "round.offset"], "shifted"),
-        ]
-        nodes = [helper.make_node(kind, inputs, [f"{rows}.{output}"]) for kind, inputs, output in chain]
-        return [*nodes, helper.make_node("Cast", [f"{rows}.shifted"], [f"{rows}.bytes"], to=TensorProto.UINT8)]
-
-    def _unpack(self, name: str) -> list[onnx.NodeProto]:
-        """Return the nodes that make ``<name>.float`` of integers; ONNX Runtime folds them when it loads."""
-        if name in self._unpacked:
-            return []
-        self._unpacked.add(name)
-        self._pack(name)
-        return [
-            helper.make_node("Cast", [f"{name}.int8"], [f"{name}.cast"], to=TensorProto.FLOAT),
-            helper.make_node("Mul", [f"{name}.cast", f"{name}.scale"], [f"{name}.float"]),
-        ]
 
     def _gather(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         name, ids = node.input
@@ -177,7 +103,7 @@ class _Rewriter:
     def _pack(self, name: str) -> None:
         if name not in self._packed:
             self._packed.add(name)
-            integers, scales = quantise_rows(self._array(name), WEIGHT_LIMIT)
+            integers, scales = quantise_rows(self._array(name))
             self._add(f"{name}.int8", integers)
             self._add(f"{name}.scale", scales)
 
@@ -204,12 +130,13 @@ def _is_large(tensor: onnx.TensorProto) -> bool:
     return table and int(np.prod(tensor.dims)) >= SMALLEST and tensor.dims[0] >= FEWEST_ROWS
 
 
-def _with_input(node: onnx.NodeProto, index: int, name: str) -> onnx.NodeProto:
-    changed = onnx.NodeProto()
-    changed.CopyFrom(node)
-    changed.input[index] = name
-    return changed
+def _scaled(node: onnx.NodeProto) -> bool:
+    """Return whether a Gemm does more than multiply by a constant and add one."""
+    plain = {"alpha": 1.0, "beta": 1.0, "transA": 0}
+    return any(
+        helper.get_attribute_value(each) != plain.get(each.name) for each in node.attribute if each.name in plain
+    )
 
 
-def _axis(node: onnx.NodeProto) -> int:
-    return next((int(a.i) for a in node.attribute if a.name == "axis"), 0)
+def _number(node: onnx.NodeProto, name: str) -> int:
+    return next((int(each.i) for each in node.attribute if each.name == name), 0)

@@ -22,6 +22,7 @@ from train.graph import ServingGraph, export_float, serving_form
 from train.llara_model import Llara, Ranker
 from train.projector_model import Projector
 from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
+from train.word_reader import MOST_PAIRS, WordReader
 
 # As in train/conf: lightgcn.yaml, llara.yaml.
 DIMENSION = 128
@@ -64,7 +65,8 @@ def random_ranker(tracks: int) -> tuple[ServingGraph, Encoding, str]:
     for weight in (playlist.grams.weight, playlist.mixed.weight, llara.to_behaviour.weight):
         torch.nn.init.normal_(weight, std=0.1)
     encoding = Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=GRAM_BUCKETS)
-    graph = ServingGraph(Ranker(vectors, playlist, llara).eval(), loaded.encoder)
+    reader = WordReader(loaded.pieces, DIMENSION, MOST_PAIRS).eval()
+    graph = ServingGraph(Ranker(vectors, playlist, llara).eval(), reader)
     return graph, encoding, loaded.tokenizer.to_str()
 
 

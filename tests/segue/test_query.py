@@ -20,6 +20,7 @@ SMALL = Encoding(
     prompt_tracks=2,
     seed_limit=4,
     unknown_limit=2,
+    unknown_pieces=2,
 )
 FILL = {"seeds": -1, "title_grams": -1, "prompt_tokens": 0, "unknown_tokens": 0, "stand_ins": -1}
 
@@ -105,7 +106,7 @@ def test_sizes_stay_within_the_encoding(query: Query) -> None:
     assert arrays["prompt_tokens"].shape[1] <= longest
     assert arrays["unknown_tokens"].shape[1] <= SMALL.unknown_limit
     assert arrays["stand_ins"].shape[1] <= SMALL.unknown_limit
-    assert arrays["unknown_tokens"].shape[2] <= SMALL.track_pieces + 2
+    assert arrays["unknown_tokens"].shape[2] <= SMALL.unknown_pieces + 2
 
 
 def test_each_distinct_text_is_tokenised_once() -> None:

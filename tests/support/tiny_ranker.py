@@ -13,6 +13,7 @@ from train.neighbourhood import Neighbourhood
 from train.neighbours import NeighbourTable, neighbour_table
 from train.projector_model import Projector
 from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
+from train.word_reader import WordReader
 
 DIMENSION = 16
 GRAMS = 256
@@ -60,6 +61,12 @@ def tiny_neighbours(catalogue: CatalogueTensors, seed: int = 0, playlists: int =
     users = np.repeat(np.arange(playlists), tracks.shape[1])
     edges = Interactions.of(users, tracks.ravel(), playlists, len(catalogue.count))
     return neighbour_table(edges, 150, ridge=5.0, ridge_by_count=1.0)
+
+
+def tiny_reader(loaded: LoadedEncoder, seed: int = 0) -> WordReader:
+    """Return a reader of words that was taught nothing."""
+    torch.manual_seed(seed)
+    return WordReader(loaded.pieces, DIMENSION, pairs=2**12).eval()
 
 
 def tiny_encoding(loaded: LoadedEncoder) -> Encoding:

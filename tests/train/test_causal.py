@@ -23,7 +23,7 @@ from segue.query import Encoding, Query, encode
 from tests.support.tiny_bert import tiny_encoder
 from tests.support.tiny_bundle import tiny_tracks
 from tests.support.tiny_llama import LAYERS, write_tiny_llama
-from tests.support.tiny_ranker import DIMENSION, tiny_encoding, tiny_ranker
+from tests.support.tiny_ranker import DIMENSION, tiny_encoding, tiny_ranker, tiny_reader
 from train.backbone import PromptTokenizer, is_borrowed
 from train.causal import CausalBackbone, load_causal
 from train.encoder import LoadedEncoder, tokeniser
@@ -236,7 +236,7 @@ def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported
     loaded = tiny_encoder(work / "bert")
     ranker = causal_ranker(loaded, folder)
     merge_low_rank(ranker)
-    graph = ServingGraph(ranker, loaded.encoder).eval()
+    graph = ServingGraph(ranker, tiny_reader(loaded)).eval()
     model = export_float(graph, work / "float.onnx")
     onnx.save(serving_form(model), str(work / "int8.onnx"))
     return Exported(ranker, loaded, graph, work / "float.onnx", work / "int8.onnx")

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from segue.query import Encoding, Query, encode
 from tests.support.tiny_bert import tiny_encoder
-from tests.support.tiny_ranker import tiny_encoding, tiny_ranker
+from tests.support.tiny_ranker import tiny_encoding, tiny_ranker, tiny_reader
 from train.encoder import LoadedEncoder
-from train.graph import SCANNED, UNKNOWN, ServingGraph, export_float, serving_form
-from train.quantise import SCAN_LIMIT, ZERO_POINT, products_behind, quantise, quantise_rows
+from train.graph import ServingGraph, export_float, serving_form
+from train.quantise import WEIGHT_LIMIT, quantise, quantise_rows
 
 TRACKS = 600
 QUERIES = [
@@ -39,7 +39,7 @@ class Exported:
     def __init__(self, folder: Path) -> None:
         self.loaded: LoadedEncoder = tiny_encoder(folder / "bert")
         self.encoding: Encoding = tiny_encoding(self.loaded)
-        self.graph = ServingGraph(tiny_ranker(self.loaded, TRACKS), self.loaded.encoder).eval()
+        self.graph = ServingGraph(tiny_ranker(self.loaded, TRACKS), tiny_reader(self.loaded)).eval()
         self.float_path, self.int8_path = folder / "float.onnx", folder / "int8.onnx"
         onnx.save(serving_form(export_float(self.graph, self.float_path)), str(self.int8_path))
 
@@ -113,7 +113,7 @@ def half_shut(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> t
     ranker = tiny_ranker(exported.loaded, TRACKS)
     assert ranker.llara is not None
     ranker.llara.gate[2:] = 0
-    model = export_float(ServingGraph(ranker, exported.loaded.encoder), folder / "float.onnx")
+    model = export_float(ServingGraph(ranker, tiny_reader(exported.loaded)), folder / "float.onnx")
     onnx.save(serving_form(model), str(folder / "int8.onnx"))
     return folder / "float.onnx", folder / "int8.onnx"
 
@@ -121,7 +121,7 @@ def half_shut(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> t
 def test_llara_is_left_out_where_its_gate_is_shut(exported: Exported, half_shut: tuple[Path, Path]) -> None:
     """Alone, among their like and among others, playlists get what the graph that always asks gives them."""
     always = half_shut[0].with_name("always.onnx")
-    onnx.save(quantise(onnx.load(str(half_shut[0])), {SCANNED}), str(always))
+    onnx.save(quantise(onnx.load(str(half_shut[0]))), str(always))
     for queries in (*([query] for query in QUERIES), [QUERIES[2], QUERIES[5]], QUERIES):
         ids, scores = exported.rank(half_shut[1], queries, 50)
         wanted, wanted_scores = exported.rank(always, queries, 50)
@@ -137,17 +137,6 @@ def test_nothing_of_llara_runs_where_its_gate_is_shut(
     assert asked == silent + 1
 
 
-def test_the_text_encoder_runs_for_unknown_tracks_alone(
-    exported: Exported, half_shut: tuple[Path, Path], tmp_path: Path
-) -> None:
-    """It has two layers."""
-    known, unknown = (
-        _attentions(exported, half_shut[1], query, tmp_path)
-        for query in (QUERIES[2], Query(QUERIES[2].seeds, "rock", ("nobody knows by no one",)))
-    )
-    assert unknown == known + 2
-
-
 def _attentions(exported: Exported, path: Path, query: Query, folder: Path) -> int:
     """Return how many softmaxes a graph computes for a query, by ONNX Runtime's own profile."""
     options = onnxruntime.SessionOptions()
@@ -158,30 +147,12 @@ def _attentions(exported: Exported, path: Path, query: Query, folder: Path) -> i
     return sum(event.get("args", {}).get("op_name") == "Softmax" for event in events)
 
 
-def test_unknown_tracks_are_read_in_integers(
-    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The text encoder multiplies integers, ranks nearly as in floats, and a batch still changes no answer."""
-    monkeypatch.setattr("train.quantise.SMALLEST", 1000)  # so that a tiny encoder's matrices count as large
-    model, path = onnx.load(str(exported.float_path)), tmp_path / "int8.onnx"
-    assert len(products_behind(model, UNKNOWN)) >= 2 * 6  # each layer's query, key, value, output and two dense ones
-    onnx.save(serving_form(model), str(path))
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    queries = [Query(unknown=(f"{letters[i:]} by {letters[:i]}", f"{i} by x")[: 1 + i % 2]) for i in range(1, 25)]
-    ids, scores = exported.rank(path, queries, 50)
-    exact, exact_scores = exported.rank(exported.float_path, queries, 50)
-    assert np.mean([len(set(a) & set(b)) / 50 for a, b in zip(ids.tolist(), exact.tolist(), strict=True)]) > 0.93
-    assert np.abs(scores - exact_scores).max() < 0.1 * exported.torch_scores(queries[:1])[0].std()
-    for row, query in enumerate(queries):
-        assert np.allclose(scores[row], exported.rank(path, [query], 50)[1][0], atol=1e-3)
-
-
 def test_a_llara_that_is_never_heard_is_not_exported(exported: Exported, tmp_path: Path) -> None:
     """Its weights would only take memory."""
     ranker = tiny_ranker(exported.loaded, TRACKS)
     assert ranker.llara is not None
     ranker.llara.gate.zero_()
-    model = export_float(ServingGraph(ranker, exported.loaded.encoder), tmp_path / "float.onnx")
+    model = export_float(ServingGraph(ranker, tiny_reader(exported.loaded)), tmp_path / "float.onnx")
     assert not [tensor.name for tensor in model.graph.initializer if tensor.name.startswith("llara.")]
     onnx.save(serving_form(model), str(tmp_path / "int8.onnx"))
     ids, _ = exported.rank(tmp_path / "int8.onnx", QUERIES, 50)
@@ -233,30 +204,55 @@ def test_rounded_rows_are_within_half_a_step() -> None:
     """Each row has its own scale, its largest number uses the whole range, and a row of zeros stays one."""
     table = np.random.default_rng(0).normal(size=(50, 30)).astype(np.float32) * np.logspace(-3, 3, 50)[:, None]
     table[7] = 0
-    rows, scales = quantise_rows(table.astype(np.float32), SCAN_LIMIT)
-    assert np.abs(rows).max() == SCAN_LIMIT
+    rows, scales = quantise_rows(table.astype(np.float32))
+    assert np.abs(rows).max() == WEIGHT_LIMIT
     assert (np.abs(rows * scales - table) <= scales / 2 + 1e-9).all()
     assert not rows[7].any()
 
 
+def _product(kind: str, table: NDArray[np.float32], **how: int) -> onnx.ModelProto:
+    """Return a model of one product with a constant, ``y = x table`` or its like, and a bias where it takes one."""
+    length, width = table.shape[:: -1 if how.get("transB") else 1]
+    x, y = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["B", size])
+        for name, size in (("x", length), ("y", width))
+    )
+    constants = [onnx.numpy_helper.from_array(table, "table")]
+    if kind == "Gemm":
+        constants.append(onnx.numpy_helper.from_array(np.arange(width, dtype=np.float32), "bias"))
+    node = onnx.helper.make_node(kind, ["x", *(constant.name for constant in constants)], ["y"], **how)  # type: ignore[arg-type]
+    graph = onnx.helper.make_graph([node], "g", [x], [y], constants)
+    return onnx.helper.make_model(graph, ir_version=9, opset_imports=[onnx.helper.make_opsetid("", 20)])
+
+
 @pytest.mark.parametrize("rows, packed", [(2, False), (128, True)])
 def test_a_catalogue_of_few_rows_stays_float(rows: int, packed: bool) -> None:
-    """Popularity and bias of all tracks keep their digits; a language model's matrices are rounded."""
+    """Popularity and bias of all tracks keep their digits; the tracks themselves are rounded."""
     table = np.random.default_rng(0).normal(size=(rows, 100_000)).astype(np.float32)
-    x, y = (
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["B", width])
-        for name, width in (("x", rows), ("y", 100_000))
+    constants = quantise(_product("MatMul", table)).graph.initializer
+    assert {tensor.data_type == onnx.TensorProto.UINT8 for tensor in constants} == (
+        {True, False} if packed else {False}
     )
-    node = onnx.helper.make_node("MatMul", ["x", "table"], ["y"])
-    graph = onnx.helper.make_graph([node], "g", [x], [y], [onnx.numpy_helper.from_array(table, "table")])
-    quantised = quantise(onnx.helper.make_model(graph), set())
-    assert ("table.int8" in {tensor.name for tensor in quantised.graph.initializer}) == packed
 
 
-def test_products_fit_16_bits_in_pairs() -> None:
-    """The largest pair of products that a CPU without VNNI adds up stays below what 16 bits hold."""
-    assert 2 * 255 * SCAN_LIMIT < 2**15
-    assert ZERO_POINT + 127 <= 255
+@pytest.mark.parametrize("kind, how", [("MatMul", {}), ("Gemm", {}), ("Gemm", {"transB": 1})])
+def test_products_of_integers_are_those_of_floats(kind: str, how: dict[str, int]) -> None:
+    """To some hundredths of their spread, and each row as if it were alone, whatever its size."""
+    rng = np.random.default_rng(0)
+    model = _product(kind, rng.normal(size=(300, 500)).astype(np.float32), **how)
+    rows = (
+        rng.normal(size=(7, 500 if how else 300)).astype(np.float32) * np.logspace(-2, 4, 7, dtype=np.float32)[:, None]
+    )
+    exact, rounded = (
+        onnxruntime.InferenceSession(each.SerializeToString(), providers=["CPUExecutionProvider"])
+        for each in (model, quantise(model))
+    )
+    wanted, got = (session.run(None, {"x": rows})[0] for session in (exact, rounded))
+    bias = np.arange(wanted.shape[1]) if kind == "Gemm" else 0
+    assert (np.abs(got - wanted).max(1) < 0.06 * (wanted - bias).std(1)).all()
+    assert np.abs(got - wanted).mean() < 0.02 * np.abs(wanted - bias).mean()
+    alone = np.concatenate([rounded.run(None, {"x": rows[i : i + 1]})[0] for i in range(len(rows))])
+    assert (np.abs(alone - got).max(1) < 1e-5 * np.abs(wanted).max(1)).all()
 
 
 _PROBE = """
