@@ -3,6 +3,8 @@
 import time
 from typing import Any
 
+import pytest
+
 from tests.cluster.figures import Figures
 from tests.cluster.gitops import Repository
 from tests.cluster.machines import Machines, wait
@@ -60,6 +62,21 @@ def test_mlflow_answers_through_the_gateway(machines: Machines) -> None:
     """Its page opens at its host name."""
     page = machines.curl("--header", "Host: mlflow.segue.internal", "http://10.250.0.12:30000/")
     assert "MLflow" in page
+
+
+def test_the_git_server_may_ask_for_a_look_and_for_nothing_else(machines: Machines) -> None:
+    """What a push is followed by changes no application; whoever broke into the server could not, either."""
+    patch = ("patch", "application", "segue", "-n", "argocd", "--as=system:serviceaccount:git:git", "--type=merge")
+    look = '{"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}'
+    machines.kubectl(*patch, "-p", look)
+    for change in (
+        '{"spec": {"source": {"targetRevision": "another"}}}',
+        '{"operation": {"sync": {"revision": "another"}}}',
+        '{"metadata": {"annotations": {"argocd.argoproj.io/compare-options": "IgnoreExtraneous"}}}',
+        '{"metadata": {"finalizers": []}}',
+    ):
+        with pytest.raises(AssertionError, match="asks applications to look again"):
+            machines.kubectl(*patch, "-p", change)
 
 
 def test_what_is_deleted_comes_back(machines: Machines, figures: Figures) -> None:

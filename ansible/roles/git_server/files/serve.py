@@ -1,20 +1,28 @@
 """Serve bare Git repositories over HTTP: anyone in the cluster may read, who has the password may push.
 
-Git's own `http-backend` does the work (https://git-scm.com/docs/git-http-backend); this hands requests to it.
+Git's own `http-backend` does the work (https://git-scm.com/docs/git-http-backend); this hands requests to it. After a
+push it asks Argo CD to look now, by the annotation that `argocd app get --refresh` sets, too: without an API server of
+its own Argo CD hears no webhooks, and listeners of a bad model would wait until it looks by itself.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
+import json
 import os
+import ssl
 import subprocess
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 ROOT = Path("/srv/git")
 LARGEST = 256 * 2**20  # bytes of one push
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+REFRESH = {"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -61,6 +69,8 @@ class Handler(BaseHTTPRequestHandler):
         }
         done = subprocess.run(["git", "http-backend"], input=body, env=environment, stdout=subprocess.PIPE)
         self._relay(done.stdout)
+        if self.command == "POST" and path.endswith("/git-receive-pack"):
+            refresh(path.removesuffix("/git-receive-pack"))
 
     def _may_push(self) -> bool:
         expected = f"{os.environ['GIT_PUSH_USER']}:{os.environ['GIT_PUSH_PASSWORD']}".encode()
@@ -93,6 +103,27 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def refresh(repository: str) -> None:
+    """Ask Argo CD to look at its applications of ``repository`` (``/segue.git``) now; if that fails, it looks later."""
+    api = os.environ.get("ARGO_CD_APPLICATIONS", "")
+    if not api:
+        return
+    try:
+        context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt")) if api.startswith("https:") else None
+        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
+        head = {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}"}
+        with opener.open(Request(api, headers=head), timeout=10) as answer:  # noqa: S310 - the cluster's own
+            applications = json.load(answer)["items"]
+        head["Content-Type"] = "application/merge-patch+json"
+        for application in applications:
+            if application["spec"].get("source", {}).get("repoURL", "").endswith(repository):
+                name = application["metadata"]["name"]
+                patch = Request(f"{api}/{name}", json.dumps(REFRESH).encode(), head, method="PATCH")  # noqa: S310
+                opener.open(patch, timeout=10).close()
+    except (OSError, ValueError, KeyError) as error:
+        sys.stderr.write(f"Argo CD was not asked to look at {repository}: {error!r}\n")
 
 
 if __name__ == "__main__":
