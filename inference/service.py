@@ -196,8 +196,8 @@ def _credentials(settings: Settings) -> tuple[Credentials, ...]:
 def _settle() -> None:
     """Put what stays out of the collector's sight, and let the allocator return what the model before held.
 
-    A full collection goes through every object of every library and stops all threads meanwhile: measured, some 50 ms,
-    often enough to be what a twentieth of the requests waited for. And glibc keeps freed memory for itself unless told.
+    A full collection goes through every object of every library and stops all threads meanwhile: measured, 60 ms, often
+    enough to be what a twentieth of the requests waited for. And glibc keeps freed memory for itself unless told.
     """
     gc.unfreeze()
     gc.collect()

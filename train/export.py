@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from segue.catalogue import write_catalogue
 from segue.errors import SegueError
 from segue.files import canonical_json, sha256_bytes
 from segue.metrics import ndcg
-from segue.query import encode, framed
+from segue.query import Encoding, encode, framed
 from segue.track import Track
 from train.backbone import is_borrowed
 from train.encoder import LoadedEncoder, load_encoder, seeded
@@ -168,9 +168,17 @@ def _seal(
     if own := prompt_tokenizer_of(model):
         own.tokenizer.save(str(folder / PROMPT_TOKENIZER))
         files[PROMPT_TOKENIZER] = folder / PROMPT_TOKENIZER
-    encoding = encoding_of(settings, loaded, model).to_json()
-    facts = {**_signature(folder / MODEL), "encoding": encoding, "tracks": len(names)}
+    encoding = heard_encoding(encoding_of(settings, loaded, model), model)
+    facts = {**_signature(folder / MODEL), "encoding": encoding.to_json(), "tracks": len(names)}
     return write_bundle(output, files, facts, lineage, dataset.synthetic)
+
+
+def heard_encoding(encoding: Encoding, model: Ranker) -> Encoding:
+    """Return the encoding without the parts of a prompt that nobody hears: where LLaRA's gate is shut."""
+    heard = model.llara.gate != 0 if model.llara is not None else torch.zeros(1, dtype=torch.bool)
+    if heard[1:].any():
+        return encoding
+    return replace(encoding, prompt_tracks=0, title_pieces=encoding.title_pieces if heard[0] else 0)
 
 
 def _signature(path: Path) -> dict[str, list[dict[str, Any]]]:

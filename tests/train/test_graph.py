@@ -18,6 +18,7 @@ from segue.query import Encoding, Query, encode
 from tests.support.tiny_bert import tiny_encoder
 from tests.support.tiny_ranker import tiny_encoding, tiny_ranker, tiny_reader
 from train.encoder import LoadedEncoder
+from train.export import heard_encoding
 from train.graph import ServingGraph, export_float, serving_form
 from train.quantise import WEIGHT_LIMIT, quantise, quantise_rows
 
@@ -135,6 +136,28 @@ def test_nothing_of_llara_runs_where_its_gate_is_shut(
     """One layer has one attention, and so one softmax."""
     silent, asked = (_attentions(exported, half_shut[1], query, tmp_path) for query in (QUERIES[2], QUERIES[0]))
     assert asked == silent + 1
+
+
+def test_what_nobody_hears_is_not_spelled(exported: Exported, tmp_path: Path) -> None:
+    """Where LLaRA speaks to titles alone, prompts without tracks give every playlist what whole prompts give it."""
+    ranker = tiny_ranker(exported.loaded, TRACKS)
+    assert ranker.llara is not None
+    assert heard_encoding(exported.encoding, ranker) == exported.encoding
+    ranker.llara.gate[1:] = 0
+    shorter = heard_encoding(exported.encoding, ranker)
+    assert (shorter.prompt_tracks, shorter.title_pieces) == (0, exported.encoding.title_pieces)
+    graph = ServingGraph(ranker, tiny_reader(exported.loaded))
+    onnx.save(serving_form(export_float(graph, tmp_path / "float.onnx")), str(tmp_path / "int8.onnx"))
+    session: Any = onnxruntime.InferenceSession(str(tmp_path / "int8.onnx"), providers=["CPUExecutionProvider"])
+    for query in QUERIES:
+        whole, short = (
+            session.run(None, {**encode([query], encoding, exported.loaded.tokenise), "k": np.array([50])})
+            for encoding in (exported.encoding, shorter)
+        )
+        assert whole[0].tolist() == short[0].tolist()
+        np.testing.assert_array_equal(whole[1], short[1])
+    ranker.llara.gate.zero_()
+    assert heard_encoding(exported.encoding, ranker).title_pieces == 0
 
 
 def _attentions(exported: Exported, path: Path, query: Query, folder: Path) -> int:
