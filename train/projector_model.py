@@ -28,8 +28,3 @@ class Projector(nn.Module):
         with torch.no_grad():
             for parameter in self.layers[-1].parameters():
                 parameter.mul_(factor)
-
-    def words(self, words: Tensor) -> Tensor:
-        """Return behaviour vectors (…, D) of words alone (…, H): all that a request can give."""
-        projected: Tensor = self(torch.cat([words, torch.zeros_like(words)], dim=-1))
-        return projected
