@@ -36,6 +36,27 @@ def test_every_folder_has_its_application(rendered: Renders) -> None:
     assert "{{ .path.path }}" in sources(rendered)
 
 
+def test_a_commit_renders_only_what_it_changes(copy: Path, rendered: Renders) -> None:
+    """An application names every folder that its render reads: where none has changed, Argo CD keeps the render."""
+    found = [one for root in ("platform", "segue") for one in of(rendered, root)]
+    found += [one["spec"]["template"] for one in rendered["k8s/roots/segue"] if one["kind"] == "ApplicationSet"]
+    ours = [one for one in found if "example" in str(one["spec"]["source"])]
+    assert len(ours) == len(sources(rendered))
+    for one in ours:
+        path = one["spec"]["source"]["path"].replace("{{ .path.path }}", "k8s/environments/canary")
+        named = one["metadata"]["annotations"]["argocd.argoproj.io/manifest-generate-paths"].split(";")
+        covered = [copy / (path if folder == "." else folder.removeprefix("/")) for folder in named]
+        assert all(folder.is_dir() for folder in covered)
+        assert [f for f in read_by(copy / path) if not any(f.is_relative_to(c) for c in covered)] == []
+
+
+def read_by(folder: Path) -> set[Path]:
+    """Return the folders that a kustomization reads, its own among them."""
+    said = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    others = [folder / name for key in ("resources", "components") for name in said.get(key, [])]
+    return {folder}.union(*(read_by(other.resolve()) for other in others if other.is_dir()))
+
+
 def test_an_environment_comes_to_be_with_its_first_pin(rendered: Renders) -> None:
     """Argo CD makes an application of each pin that names a bundle, and removes nothing when it cannot read them."""
     (one,) = [

@@ -1,5 +1,6 @@
 """The steps' scripts do under a real shell what the templates count on."""
 
+import json
 import os
 import re
 import subprocess
@@ -44,23 +45,56 @@ def calls(folder: Path) -> list[str]:
     return [re.sub(re.escape(str(folder)), "", line) for line in (folder / "calls").read_text().splitlines()]
 
 
+STAGES = ("text", "lightgcn", "projector", "llara", "export")
+
+
+def profiles(**settings: str) -> str:
+    """Return one profile, `sample`, as JSON."""
+    return json.dumps({"sample": dict.fromkeys(STAGES, "") | settings})
+
+
 def ingest(folder: Path, profile: str = "auto", seed: str = "0", **more: str) -> subprocess.CompletedProcess[str]:
-    given = {"PLAYLISTS": "", "SAMPLE": "120", "SEED": seed, "PROFILE": profile, "PROFILES": "{}", "CODE": "0.1.0"}
+    given = {"PLAYLISTS": "", "SAMPLE": "120", "SEED": seed, "PROFILE": profile, "CODE": "0.1.0"}
+    variables = {one["name"]: one["value"] for one in dict(steps())["train-model/ingest"]["container"]["env"]}
+    given |= {"PROFILES": profiles(), "READ": variables["READ"]}
     return run("train-model/ingest", folder, real=True, **{**given, **more})
 
 
+def keys(folder: Path) -> dict[str, str]:
+    return {stage: said(folder, f"key-{stage}") for stage in STAGES}
+
+
 def test_without_playlists_some_are_made_up(tmp_path: Path) -> None:
-    """The profile fits them, the same again has the same key, and another seed or other settings have another."""
-    for name, seed, settings in (("first", "0", "{}"), ("again", "0", "{}"), ("other", "1", "{}"), ("set", "0", "{ }")):
-        done = ingest(tmp_path / name, seed=seed, PROFILES=settings)
+    """The profile fits them, and the same again is known by the same keys, a stage by one of its own."""
+    for name in ("first", "again"):
+        done = ingest(tmp_path / name)
         assert done.returncode == 0, done.stderr
     first, again = tmp_path / "first", tmp_path / "again"
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", said(first, "digest"))
     assert said(first, "profile") == "sample"
-    assert re.fullmatch(r"[0-9a-f]{32}", said(first, "key"))
-    assert said(first, "key") == said(again, "key")
-    assert len({said(tmp_path / name, "key") for name in ("first", "other", "set")}) == 3
+    assert keys(first) == keys(again)
+    assert len(set(keys(first).values())) == len(STAGES)
+    assert all(re.fullmatch(r"[0-9a-f]{32}", key) for key in keys(first).values())
     assert (first / "srv/segue/dataset/manifest.json").is_file()
+
+
+def test_a_stage_is_remembered_by_what_it_is_made_of(tmp_path: Path) -> None:
+    """Other settings change its key and those of the stages after it; another seed, dataset or code change all."""
+    assert ingest(tmp_path / "first").returncode == 0
+    first = keys(tmp_path / "first")
+    for stage in STAGES:
+        assert ingest(tmp_path / stage, PROFILES=profiles(**{stage: "epochs=1"})).returncode == 0
+        other = keys(tmp_path / stage)
+        kept = STAGES[: STAGES.index(stage)]
+        assert [name for name in STAGES if other[name] == first[name]] == list(kept)
+    for name, more in {"seed": {"seed": "1"}, "code": {"CODE": "0.2.0"}, "data": {"SAMPLE": "121"}}.items():
+        assert ingest(tmp_path / name, **more).returncode == 0
+        assert not set(keys(tmp_path / name).values()) & set(first.values())
+
+
+def test_a_profile_that_is_not_there_ends_the_step(tmp_path: Path) -> None:
+    """Before anything is trained by settings that nobody wrote."""
+    assert ingest(tmp_path, profile="full").returncode != 0
 
 
 def test_a_bad_dataset_ends_the_step_with_its_sentence(tmp_path: Path) -> None:
@@ -71,7 +105,7 @@ def test_a_bad_dataset_ends_the_step_with_its_sentence(tmp_path: Path) -> None:
     done = ingest(tmp_path, PLAYLISTS="playlists/ours")
     assert 0 < done.returncode < 128
     assert "mpd.slice.0-999.json" in done.stderr
-    assert not (tmp_path / "tmp" / "key").exists()
+    assert not list((tmp_path / "tmp").glob("key-*"))
 
 
 def gate(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
