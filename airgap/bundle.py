@@ -26,6 +26,7 @@ PROGRAMS: dict[str, dict[str, tuple[str, ...]]] = {
         "argo-workflows": ("argo",),
         "kustomize": ("kustomize",),
         "prometheus": ("prometheus", "promtool"),
+        "seaweedfs": ("weed",),
     },
 }
 # What an upgrade changes on a node, in the same layout.
