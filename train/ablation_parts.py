@@ -81,6 +81,11 @@ def _no_llara(model: Ranker) -> None:
 
 
 @torch.no_grad()
+def _no_fold_in(model: Ranker) -> None:
+    model.fold_in.weight.zero_()
+
+
+@torch.no_grad()
 def _no_neighbours(model: Ranker) -> None:
     model.neighbourhood = None
 
@@ -109,6 +114,7 @@ PARTS: Mapping[str, Part] = {
         "hybrid prompts from the first step of LLaRA's training, over the same skeleton",
         training=Retraining(skeleton=False, curriculum=False),
     ),
+    "fold_in": Part("the mean of the seeds alone, which is all that training sees", switch=_no_fold_in),
     "neighbours": Part("no table of neighbours, which no training sees", switch=_no_neighbours),
     "prior": Part(
         "no weight of popularity; each track's own bias stays",

@@ -42,6 +42,7 @@ class ServingGraph(nn.Module):
         heard = ranker.llara is not None and bool(ranker.llara.gate.any())
         self.playlist, self.llara, self.reader = ranker.playlist, ranker.llara if heard else None, reader
         self.neighbourhood = ranker.neighbourhood
+        self.fold_in = ranker.fold_in if bool(ranker.fold_in.weight.any()) else None
         self.popularity_weight = ranker.popularity
 
     @property
@@ -62,7 +63,10 @@ class ServingGraph(nn.Module):
         unknown, told = self._unknown(unknown_tokens), (unknown_tokens > 0).any(2)
         here = ids >= 0
         present = torch.cat([here, told], 1)
-        playlist = self.playlist(torch.cat([known, unknown], 1), present, title_grams)
+        seen = torch.cat([known, unknown], 1)
+        playlist = self.playlist(seen, present, title_grams)
+        if self.fold_in is not None:
+            playlist = playlist + self.fold_in(seen, present)
         count = present.sum(1)
         beside: tuple[Tensor, ...] = ()
         if self.llara is not None:

@@ -41,7 +41,7 @@ from train.settings import CONFIG, typed
 from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
 from train.team import ALONE, Team
 from train.tracking import log_plot, stage_run
-from train.weighing import open_gates, weigh_neighbours, weigh_titles
+from train.weighing import open_gates, weigh_fold_in, weigh_neighbours, weigh_titles
 
 
 @dataclass(frozen=True)
@@ -244,6 +244,7 @@ def train_in_phases(model: Ranker, plan: Sequence[Phase], training: Training, st
             open_gates(model, training)
         else:
             weigh_titles(model, training)
+            weigh_fold_in(model, training)
             weigh_neighbours(model, training)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from train.backbone import Backbone
+from train.fold_in import FoldIn
 from train.neighbourhood import Neighbourhood
 from train.skeleton import BUCKETS, PlaylistVector, TrackVectors, bucket_of
 
@@ -77,6 +78,7 @@ class Ranker(nn.Module):
         """Join the parts; without ``llara`` and ``neighbourhood`` the skeleton ranks alone."""
         super().__init__()
         self.tracks, self.playlist, self.llara, self.neighbourhood = tracks, playlist, llara, neighbourhood
+        self.fold_in = FoldIn(tracks.own.embedding_dim)
         # The skeleton is trained first, and by itself: asking a silent language model would cost most of the time.
         self.reads_language = True
         self.log_count = torch.log1p(tracks.catalogue.count)
@@ -97,6 +99,8 @@ class Ranker(nn.Module):
         present = ids >= 0
         seeds = self.tracks.seeds(ids.clamp(min=0), hidden)
         vector = self.playlist(seeds, present, inputs["title_grams"])
+        if self.fold_in.weight.any():
+            vector = vector + self.fold_in(seeds, present)
         if self.llara is not None and self.reads_language:
             shown = present if behaviour is None else present & behaviour.unsqueeze(1)
             nothing = seeds[:, :0]

@@ -1,10 +1,11 @@
-"""Weights that validation chooses by number of seeds once training is done: of titles, neighbours and LLaRA."""
+"""Weights that validation chooses by number of seeds once training is done: of titles, fold-in, neighbours, LLaRA."""
 
 import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,6 +25,20 @@ def weigh_titles(
     """
     model.reads_language = False
     _weigh(model.playlist.title_weight, model, training, choices, otherwise=1.0)
+
+
+def weigh_fold_in(
+    model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0)
+) -> None:
+    """Set how much the exact fold-in counts, by number of seeds, to the choice that ranks validation best.
+
+    It solves with the vectors that the skeleton's training left, and so is told of them here.
+    """
+    model.reads_language = False
+    known = torch.nonzero(model.tracks.catalogue.count).squeeze(1)
+    with torch.no_grad():
+        model.fold_in.know(model.tracks.seeds(known, torch.zeros_like(known, dtype=torch.bool)))
+    _weigh(model.fold_in.weight, model, training, choices, otherwise=0.0)
 
 
 def weigh_neighbours(

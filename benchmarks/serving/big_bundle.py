@@ -66,7 +66,10 @@ def random_ranker(tracks: int) -> tuple[ServingGraph, Encoding, str]:
         torch.nn.init.normal_(weight, std=0.1)
     encoding = Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=GRAM_BUCKETS)
     reader = WordReader(loaded.pieces, DIMENSION, MOST_PAIRS).eval()
-    graph = ServingGraph(Ranker(vectors, playlist, llara).eval(), reader)
+    ranker = Ranker(vectors, playlist, llara).eval()
+    ranker.fold_in.know(start.tracks)
+    ranker.fold_in.weight[1:] = 3.0
+    graph = ServingGraph(ranker, reader)
     return graph, encoding, loaded.tokenizer.to_str()
 
 

@@ -50,7 +50,12 @@ def tiny_ranker(loaded: LoadedEncoder, tracks: int = 600, loud: bool = True, see
     neighbourhood = Neighbourhood(tiny_neighbours(catalogue, seed))
     if loud:
         neighbourhood.weight.copy_(torch.linspace(0.0, 2.0, len(neighbourhood.weight)))
-    return Ranker(vectors, playlist, llara, neighbourhood).eval()
+    ranker = Ranker(vectors, playlist, llara, neighbourhood)
+    if loud:
+        with torch.no_grad():
+            ranker.fold_in.know(start.tracks)
+            ranker.fold_in.weight.copy_(torch.linspace(0.0, 4.0, len(ranker.fold_in.weight)))
+    return ranker.eval()
 
 
 def tiny_neighbours(catalogue: CatalogueTensors, seed: int = 0, playlists: int = 120) -> NeighbourTable:

@@ -51,6 +51,9 @@ def altered(road: Road, name: str, alter: Callable[[Weights], None]) -> str:
     return name
 
 
+SILENT = ("llara.gate", "fold_in.weight", "neighbourhood.weight", "tracks.hidden_bias")
+
+
 def only_popularity(road: Road, weight: float) -> Callable[[Weights], None]:
     """Return what leaves a ranker nothing but popularity, against a whisper of the opposite from each track's bias."""
     counts = Dataset.open(road.folder / "dataset").tracks(["train_count"])["train_count"].to_numpy()
@@ -58,7 +61,7 @@ def only_popularity(road: Road, weight: float) -> Callable[[Weights], None]:
 
     def alter(weights: Weights) -> None:
         for name, tensor in weights.items():
-            if name.startswith("playlist.") or name in ("llara.gate", "neighbourhood.weight", "tracks.hidden_bias"):
+            if name.startswith("playlist.") or name in SILENT:
                 tensor.zero_()
         weights["popularity"].fill_(weight)
         weights["tracks.bias.weight"].copy_(whisper.unsqueeze(1))
@@ -67,7 +70,8 @@ def only_popularity(road: Road, weight: float) -> Callable[[Weights], None]:
 
 
 def silenced(weights: Weights) -> None:
-    """Shut the gates of LLaRA and of the table."""
+    """Shut the gates of LLaRA, of the fold-in and of the table."""
+    weights["fold_in.weight"].zero_()
     weights["llara.gate"].zero_()
     weights["neighbourhood.weight"].zero_()
 
@@ -75,7 +79,11 @@ def silenced(weights: Weights) -> None:
 def test_a_silent_part_is_said_to_add_nothing(road: Road, capsys: pytest.CaptureFixture[str]) -> None:
     """Exactly nothing: the same lists come out without it."""
     rows = ablate(
-        road, "silent-parts", "parts=[llara,neighbours]", "retrain=false", llara=altered(road, "silent", silenced)
+        road,
+        "silent-parts",
+        "parts=[llara,fold_in,neighbours]",
+        "retrain=false",
+        llara=altered(road, "silent", silenced),
     )
     for row in rows.values():
         assert row["verdict"] == "adds nothing that shows"
@@ -101,7 +109,7 @@ def test_one_command_measures_every_part(road: Road, capsys: pytest.CaptureFixtu
     rows = ablate(road, "all")
     assert list(rows) == list(PARTS)
     switched = {name for name, row in rows.items() if row["way"] == "switched off"}
-    assert switched == {"llara", "neighbours"}
+    assert switched == {"llara", "fold_in", "neighbours"}
     assert all({"0", "1", "5", "cold"} <= set(row["gains"]) for row in rows.values())
     assert "epoch" in capsys.readouterr().err
     report, picture = ((road.folder / "all" / name) for name in ("ablation.json", "ablation.png"))
@@ -138,7 +146,7 @@ def test_without_training_only_what_can_be_switched_off_is_measured(
     road: Road, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = ablate(road, "quick", "retrain=false")
-    assert set(rows) == {"text", "llara", "neighbours", "prior"}
+    assert set(rows) == {"text", "llara", "fold_in", "neighbours", "prior"}
     assert {row["way"] for row in rows.values()} == {"switched off"}
     told = capsys.readouterr()
     assert "Not measured, since nothing but a training without them could tell: lightgcn, projector" in told.out

@@ -223,6 +223,29 @@ def test_neighbours_of_a_seed_come_up(exported: Exported) -> None:
     assert tensors["neighbourhood.ids"] == onnx.TensorProto.INT32
 
 
+def test_the_graph_carries_the_exact_fold_in(exported: Exported) -> None:
+    """What both graphs score more with it than torch does without is numpy's solution of the normal equations."""
+    fold_in, seeds = exported.graph.fold_in, (3, 7)
+    assert fold_in is not None
+    query = Query(seeds=seeds, title="rock")
+    weight = fold_in.weight.clone()
+    fold_in.weight.zero_()
+    silent = exported.torch_scores([query])[0]
+    fold_in.weight.copy_(weight)
+    white, rows, columns = (
+        each.double().numpy()
+        for each in (fold_in.whitening, exported.graph.seed_table[list(seeds)], exported.graph.columns)
+    )
+    solution = np.linalg.solve(np.linalg.inv(white @ white.T) + rows.T @ rows, rows.sum(0))
+    added = float(weight[2]) * solution @ columns
+    assert added.std() > 0.1
+    for path, tolerance in ((exported.float_path, 1e-3), (exported.int8_path, 0.1)):
+        ids, scores = exported.rank(path, [query], TRACKS)
+        told = np.isfinite(scores[0])
+        wanted = silent[ids[0][told]] + added[ids[0][told]]
+        assert np.abs(scores[0][told] - wanted).max() < tolerance * max(1.0, added.std())
+
+
 def test_rounded_rows_are_within_half_a_step() -> None:
     """Each row has its own scale, its largest number uses the whole range, and a row of zeros stays one."""
     table = np.random.default_rng(0).normal(size=(50, 30)).astype(np.float32) * np.logspace(-3, 3, 50)[:, None]

@@ -25,7 +25,7 @@ from train.ranker_training import (
     parameters_of,
     train_phase,
 )
-from train.weighing import open_gates, weigh_titles
+from train.weighing import open_gates, weigh_fold_in, weigh_titles
 
 TRACKS = 200
 SETTINGS = PhaseSettings(epochs=4, batch=16, table_rate=0.05, title_rate=0.05, net_rate=0.005, scalar_rate=0.02)
@@ -167,6 +167,23 @@ def test_titles_that_mislead_are_weighed_down_where_there_are_seeds(loaded: Load
     assert after[1] > before[1]
     assert model.playlist.title_weight[0] == 1
     assert (model.playlist.title_weight[1:] < 1).all()
+
+
+def test_the_fold_in_is_weighed_by_what_ranks_validation_best(loaded: LoadedEncoder, tmp_path: Path) -> None:
+    """It solves with the trained vectors, ranks validation no worse anywhere, and adds nothing to a title alone."""
+    model = tiny_ranker(loaded, TRACKS, loud=False)
+    training = training_on(loaded, model)
+    calibrate(model, training)
+    train_phase(model, skeleton_phase(model, epochs=6), training, tmp_path / "c.pt", silent)
+    with torch.no_grad():
+        model.playlist.fold_in.zero_()  # so that what seeds say is the fold-in's to tell
+    before = judge(model, training)
+    weigh_fold_in(model, training)
+    after = judge(model, training)
+    assert after[0] == before[0]
+    assert after[5] > before[5]
+    assert model.fold_in.weight[0] == 0
+    assert model.fold_in.weight[4] > 0
 
 
 def test_llara_learns_over_a_skeleton_that_stays(loaded: LoadedEncoder, tmp_path: Path) -> None:
