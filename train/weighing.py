@@ -28,17 +28,19 @@ def weigh_titles(
 
 
 def weigh_fold_in(
-    model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0)
+    model: Ranker, training: Training, fewest: int = 21, choices: tuple[float, ...] = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0)
 ) -> None:
     """Set how much the exact fold-in counts, by number of seeds, to the choice that ranks validation best.
 
-    It solves with the vectors that the skeleton's training left, and so is told of them here.
+    It solves with the vectors that the skeleton's training left, and so is told of them here. With fewer than
+    ``fewest`` seeds it stays silent: there the validation's gain did not hold on further playlists (docs/quality.md).
     """
     model.reads_language = False
     known = torch.nonzero(model.tracks.catalogue.count).squeeze(1)
     with torch.no_grad():
         model.fold_in.know(model.tracks.seeds(known, torch.zeros_like(known, dtype=torch.bool)))
     _weigh(model.fold_in.weight, model, training, choices, otherwise=0.0)
+    model.fold_in.weight[torch.tensor(BUCKETS) < fewest] = 0.0
 
 
 def weigh_neighbours(
