@@ -9,6 +9,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 
@@ -18,8 +19,11 @@ from segue.query import Encoding
 from segue.track import Track
 from train.backbone import EncoderBackbone
 from train.encoder import load_encoder
+from train.export import heard_encoding
 from train.graph import ServingGraph, export_float, serving_form
 from train.llara_model import Llara, Ranker
+from train.neighbourhood import Neighbourhood
+from train.neighbours import NeighbourTable
 from train.projector_model import Projector
 from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
 from train.word_reader import MOST_PAIRS, WordReader
@@ -30,6 +34,9 @@ BACKBONE_LAYERS = 3
 BEHAVIOUR_TOKENS = 25
 GRAM_BUCKETS = 32768
 HIDDEN = {"projector": 512, "mix": 256}
+NEIGHBOURS = 100
+ROWS_A_TRACK = 0.36
+"""Rows of the table of neighbours to a track: two thirds of 211,405 real ones stand in one playlist and share rows."""
 _WORDS = ("Night", "Love", "River", "Gold", "Road", "Summer", "Blue", "Fire", "Dance", "Rain", "Heart", "City", "Wild")
 
 
@@ -64,13 +71,24 @@ def random_ranker(tracks: int) -> tuple[ServingGraph, Encoding, str]:
     llara = Llara(EncoderBackbone(loaded, BACKBONE_LAYERS), DIMENSION, BEHAVIOUR_TOKENS)
     for weight in (playlist.grams.weight, playlist.mixed.weight, llara.to_behaviour.weight):
         torch.nn.init.normal_(weight, std=0.1)
-    encoding = Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=GRAM_BUCKETS)
+    llara.gate[1:] = 0  # as validation left it with real playlists: heard for titles alone
+    neighbourhood = Neighbourhood(random_neighbours(tracks))
+    neighbourhood.weight.fill_(1.0)
+    ranker = Ranker(vectors, playlist, llara, neighbourhood).eval()
+    encoding = heard_encoding(Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=GRAM_BUCKETS), ranker)
     reader = WordReader(loaded.pieces, DIMENSION, MOST_PAIRS).eval()
-    ranker = Ranker(vectors, playlist, llara).eval()
     ranker.fold_in.know(start.tracks)
-    ranker.fold_in.weight[1:] = 3.0
-    graph = ServingGraph(ranker, reader)
-    return graph, encoding, loaded.tokenizer.to_str()
+    ranker.fold_in.weight[-2:] = 8.0  # from 21 seeds on
+    return ServingGraph(ranker, reader), encoding, loaded.tokenizer.to_str()
+
+
+def random_neighbours(tracks: int) -> NeighbourTable:
+    """Return a table of a real one's size: popular tracks are neighbours of many."""
+    draw = np.random.default_rng(0)
+    rows, kept = max(1, round(ROWS_A_TRACK * tracks)), min(NEIGHBOURS, tracks)
+    ids = (tracks * draw.random((rows, kept), np.float32) ** 3).astype(np.int32).clip(0, tracks - 1)
+    values = -np.sort(-draw.exponential(0.02, (rows, kept)).astype(np.float32), axis=1)
+    return NeighbourTable(draw.integers(0, rows, tracks, dtype=np.int32), ids, values)
 
 
 def write_big_bundle(path: Path, tracks: int) -> Bundle:
