@@ -1,16 +1,20 @@
 """Variants of a trained bundle: as good as it is, or with a fault that shows only when listeners ask."""
 
+import math
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from segue.bundle import MODEL, Bundle, write_bundle
 from tests.cluster.listeners import LONG
 
 _FAULTS = ("alike", "errs", "slow")
+_SLOW_SECONDS = 0.5  # twice the budget of promotion.yaml
 
 
 def variant(bundle: Bundle, fault: str, folder: Path) -> Bundle:
@@ -18,8 +22,8 @@ def variant(bundle: Bundle, fault: str, folder: Path) -> Bundle:
 
     Args:
         bundle: What it is made of.
-        fault: `errs`: the graph fails at long playlists; `slow`: it computes for half a second there; `alike`: neither,
-            so that only its digest is another one.
+        fault: `errs`: the graph fails at long playlists; `slow`: it computes for half a second there, on a machine as
+            fast as this one; `alike`: neither, so that only its digest is another one.
         folder: Where it shall be.
     """
     assert fault in _FAULTS
@@ -77,7 +81,22 @@ def _failing() -> onnx.GraphProto:
 
 def _computing() -> onnx.GraphProto:
     """Return a branch that multiplies matrices for half a second, and gives zero."""
-    size, times = 512, 80
+    trial = 20
+    model = helper.make_model(_multiplying(trial), opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        session.run(None, {})
+        took.append(time.perf_counter() - began)
+    return _multiplying(math.ceil(_SLOW_SECONDS * trial / min(took)))
+
+
+def _multiplying(times: int) -> onnx.GraphProto:
+    """Return a branch that multiplies two matrices so many times, and gives zero."""
+    size = 512
     body = helper.make_graph(
         [
             helper.make_node("MatMul", ["variant_matrix", "variant_matrix"], ["variant_product"]),
