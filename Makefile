@@ -23,7 +23,7 @@ help: ## Explain every target
 
 setup: $(READY) ## Make .venv from the lock files, with everything that the other targets need
 
-$(READY): requirements/dev.txt requirements/backbones.txt requirements/uv.txt pyproject.toml scripts/setup
+$(READY): requirements/dev.txt requirements/backbones.txt requirements/uv.txt pyproject.toml inference/_scan.c scripts/setup
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" scripts/setup
 
 run: $(READY) ## From playlists to a served model: make run [PLAYLISTS="path …"] [PORT=8000]; sample playlists by default

@@ -14,6 +14,8 @@ from airgap import debian, golang, mirrors, oci, python, rooms, wheel
 from airgap.cache import Cache, digest_of, say
 from airgap.components import HERE, GoComponent, read
 
+SCAN = "inference/_scan.c"
+"""What the service goes through the catalogue with."""
 # What a node runs itself, outside of containers, and what people call, by the folder of the bundle that it goes to.
 PROGRAMS: dict[str, dict[str, tuple[str, ...]]] = {
     "bin": {
@@ -45,7 +47,7 @@ class Ingredients:
     layers: dict[str, Path]
     rootfs: Path
     packages: Path
-    pause: Path
+    compiled: dict[str, Path]
     versions: dict[str, str]
 
 
@@ -101,7 +103,10 @@ def _gather(tables: dict[str, Any], cache: Cache) -> Ingredients:
         | {name: python.environment(name, locks, cache) for name, locks in tables["python"].items()},
         wheels={name: wheel.fetch(named, cache) for name, named in wheels.items()},
         built={name: golang.build(component, cache) for name, component in go.items()},
-        pause=_pause(go["kubernetes"], cache),
+        compiled={
+            "kubernetes/build/pause/linux/pause.c": _pause(go["kubernetes"], cache),
+            f"segue/{SCAN}": _scan(cache),
+        },
         versions={name: component.version for name, component in go.items()}
         | {name: f"v{named.version}" for name, named in wheels.items()}
         | {"segue": rooms.version()},
@@ -116,7 +121,18 @@ def _pause(kubernetes: GoComponent, cache: Cache) -> Path:
         flags = ["-Os", "-static", "-s", f"-DVERSION={kubernetes.version}"]
         subprocess.run(["gcc", *flags, "-o", str(folder / "pause"), str(source)], check=True)
 
-    return cache.make("pause", digest_of(kubernetes.version), compile_c)
+    return cache.make("pause", digest_of(kubernetes.version), compile_c) / "pause"
+
+
+def _scan(cache: Cache) -> Path:
+    """Compile the scan of the catalogue, as inference/Dockerfile does."""
+    source = rooms.ROOT / SCAN
+
+    def compile_c(folder: Path) -> None:
+        flags = ["-std=c11", "-O3", "-shared", "-fPIC"]
+        subprocess.run(["gcc", *flags, "-o", str(folder / "_scan.so"), str(source)], check=True)
+
+    return cache.make("scan", digest_of(source.read_text()), compile_c) / "_scan.so"
 
 
 def _archive(name: str, tables: list[dict[str, Any]], parts: Ingredients, output: Path) -> dict[str, Any]:
@@ -211,7 +227,7 @@ def _source(named: str, parts: Ingredients) -> tuple[Path, int]:
         case "tree":
             return golang.tree(parts.go[component]) / inside, 0o755
         case "c":
-            return parts.pause / "pause", 0o755
+            return parts.compiled[path], 0o755
         case "wheel":
             return parts.wheels[component] / component, 0o755
         case "own":

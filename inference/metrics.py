@@ -111,6 +111,7 @@ class Metrics:
                 "version": model.version or "",
                 "verdict": model.judgement.verdict or "",
                 "environment": environment,
+                "ranked_by": model.ranker.kind,
                 "synthetic": str(model.ranker.bundle.manifest.synthetic).lower(),
             }
         )

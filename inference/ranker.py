@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from segue.bundle import CATALOGUE, MODEL, PROMPT_TOKENIZER, TOKENIZER, Bundle
+from inference.graph import Graph, first_line, open_graph
+from segue.bundle import CATALOGUE, PROMPT_TOKENIZER, TOKENIZER, Bundle
 from segue.catalogue import Catalogue
 from segue.errors import BundleError, InputError
 from segue.query import Encoding, Query, Tokenise, encode
@@ -18,8 +17,6 @@ from segue.query import Encoding, Query, Tokenise, encode
 Ids = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
-_INPUTS = {"seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins", "k"}
-_OUTPUTS = ["ids", "scores"]
 # A pass holds a few rows of one float per track and query; 2**25 of them, 16 queries over two million tracks, are
 # 128 MiB.
 _SCORES_PER_PASS = 2**25
@@ -41,7 +38,12 @@ class Ranker:
     encoding: Encoding
     _tokenise: Tokenise
     _tokenise_prompt: Tokenise | None
-    _session: Any
+    _graph: Graph
+
+    @property
+    def kind(self) -> str:
+        """How it ranks: by a ``scan`` of the catalogue, or by the whole ``graph``."""
+        return self._graph.kind
 
     @classmethod
     def open(cls, path: Path, digest: str | None = None, threads: int | None = None) -> "Ranker":
@@ -63,7 +65,7 @@ class Ranker:
         catalogue = Catalogue(bundle.file(CATALOGUE))
         encoding = _read_encoding(bundle, len(catalogue))
         tokenise, own = _load_tokenizer(bundle, TOKENIZER), _load_prompt_tokenizer(bundle, encoding)
-        ranker = cls(bundle, catalogue, encoding, tokenise, own, _load_session(bundle, threads))
+        ranker = cls(bundle, catalogue, encoding, tokenise, own, open_graph(bundle, threads))
         ranker._warm_up()
         return ranker
 
@@ -129,8 +131,7 @@ class Ranker:
 
     def _run(self, queries: Sequence[Query], k: int) -> tuple[Ids, Scores]:
         inputs = encode(queries, self.encoding, self._tokenise, self._tokenise_prompt)
-        found, values = self._session.run(_OUTPUTS, inputs | {"k": np.array([k], np.int64)})
-        return found, values
+        return self._graph.run(inputs, k)
 
     def _warm_up(self) -> None:
         """Run every branch of the graph once, so that a bundle that cannot answer never becomes ready."""
@@ -139,7 +140,7 @@ class Ranker:
             found, values = self._run([Query(), query], min(2, len(self.catalogue)))
         except Exception as error:  # onnxruntime's and tokenizers' errors have no common base but this one
             raise BundleError(
-                f"The model of the bundle at {self.bundle.path} cannot be run ({_first_line(error)}); export it again."
+                f"The model of the bundle at {self.bundle.path} cannot be run ({first_line(error)}); export it again."
             ) from error
         right = found.shape == values.shape and found.dtype == np.int64 and values.dtype == np.float32
         if not right or np.isnan(values).any():
@@ -197,7 +198,7 @@ def _load_tokenizer(bundle: Bundle, name: str) -> Tokenise:
         tokenizer = Tokenizer.from_file(str(bundle.file(name)))
     except Exception as error:  # tokenizers raises bare Exceptions
         raise BundleError(
-            f"The tokenizer of the bundle at {bundle.path} cannot be read ({_first_line(error)}); export it again."
+            f"The tokenizer of the bundle at {bundle.path} cannot be read ({first_line(error)}); export it again."
         ) from error
     # `segue.query.encode` cuts and pads; what the file says of both served its training.
     tokenizer.no_truncation()
@@ -215,26 +216,3 @@ def _load_prompt_tokenizer(bundle: Bundle, encoding: Encoding) -> Tokenise | Non
             "export it again."
         )
     return _load_tokenizer(bundle, PROMPT_TOKENIZER) if listed else None
-
-
-def _load_session(bundle: Bundle, threads: int | None) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.log_severity_level = 3  # what it warns of is for who exports, and a failure is raised anyway
-    try:
-        session = onnxruntime.InferenceSession(str(bundle.file(MODEL)), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no common base but this one
-        raise BundleError(
-            f"The model of the bundle at {bundle.path} cannot be loaded ({_first_line(error)}); export it again."
-        ) from error
-    names = {value.name for value in session.get_inputs()}, {value.name for value in session.get_outputs()}
-    if names[0] != _INPUTS or not names[1].issuperset(_OUTPUTS):
-        raise BundleError(
-            f"The model of the bundle at {bundle.path} reads {sorted(names[0])} and gives {sorted(names[1])}, "
-            f"not {sorted(_INPUTS)} and {_OUTPUTS}; export it with this Segue."
-        )
-    return session
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -19,6 +19,8 @@ from segue.files import canonical_json, sha256_bytes, sha256_file, whole_directo
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
+QUERY_MODEL = "query.onnx"
+"""Optional: the part of `MODEL` that ends before the catalogue, for a service that scans it by itself."""
 CATALOGUE = "catalogue.sqlite"
 TOKENIZER = "tokenizer.json"
 PROMPT_TOKENIZER = "prompt_tokenizer.json"

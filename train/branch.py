@@ -1,6 +1,7 @@
 """Work that a graph does only when it is asked for: nodes moved into a branch of ONNX's ``If``.
 
-LLaRA takes most of a request's time and is silent where its gate is shut; then nothing of it should be computed.
+LLaRA takes most of a request's time and is silent where its gate is shut, and so is the fold-in where playlists are
+short; then nothing of them should be computed.
 """
 
 import onnx
@@ -36,7 +37,7 @@ def branch(model: onnx.ModelProto, result: str, condition: str, otherwise: str) 
     then = helper.make_graph(moved, "asked", [], [_float(f"{result}.asked")])
     silence = helper.make_node("Identity", [otherwise], [f"{result}.silent"])
     silent = helper.make_graph([silence], "silent", [], [_float(f"{result}.silent")])
-    question = helper.make_node("If", [condition], [result], "ask", then_branch=then, else_branch=silent)
+    question = helper.make_node("If", [condition], [result], f"ask {result}", then_branch=then, else_branch=silent)
     _place(graph, left, question)
     return branched
 
@@ -52,15 +53,22 @@ def _needed(graph: onnx.GraphProto, names: list[str], but: str) -> set[int]:
         node = graph.node[index]
         if wanted.intersection(node.output) - {but}:
             places.add(index)
-            wanted.update(node.input)
+            wanted.update(_read(node))
     return places
+
+
+def _read(node: onnx.NodeProto) -> set[str]:
+    """Return what a node reads, and what the branches of an ``If`` read of the graph around them."""
+    inside = [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
+    made = {name for graph in inside for each in graph.node for name in each.output}
+    return set(node.input) | {name for graph in inside for each in graph.node for name in _read(each)} - made
 
 
 def _constant(graph: onnx.GraphProto) -> set[int]:
     """Return the places of the nodes that read constants alone."""
     known, places = {tensor.name for tensor in graph.initializer}, set()
     for index, node in enumerate(graph.node):
-        if known.issuperset(name for name in node.input if name):
+        if known.issuperset(name for name in _read(node) if name):
             places.add(index)
             known.update(node.output)
     return places
@@ -68,7 +76,7 @@ def _constant(graph: onnx.GraphProto) -> set[int]:
 
 def _place(graph: onnx.GraphProto, nodes: list[onnx.NodeProto], question: onnx.NodeProto) -> None:
     """Make the graph's nodes ``nodes`` with ``question`` before the first that reads its result."""
-    at = next(index for index, node in enumerate(nodes) if question.output[0] in node.input)
+    at = next(index for index, node in enumerate(nodes) if question.output[0] in _read(node))
     nodes.insert(at, question)
     del graph.node[:]
     graph.node.extend(nodes)

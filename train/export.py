@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from data_processing.dataset import Dataset
-from segue.bundle import CATALOGUE, MODEL, PROMPT_TOKENIZER, TOKENIZER, Bundle, write_bundle
+from segue.bundle import CATALOGUE, MODEL, PROMPT_TOKENIZER, QUERY_MODEL, TOKENIZER, Bundle, write_bundle
 from segue.catalogue import write_catalogue
 from segue.errors import SegueError
 from segue.files import canonical_json, sha256_bytes
@@ -24,12 +24,13 @@ from segue.track import Track
 from train.backbone import is_borrowed
 from train.encoder import LoadedEncoder, load_encoder, seeded
 from train.examples import Example
-from train.graph import ServingGraph, export_float, serving_form
+from train.graph import ServingGraph, export_float
 from train.llara import Config as RankerConfig
 from train.llara import build, encoding_of, prompt_tokenizer_of, settings_of, training_of
 from train.llara_model import Ranker
 from train.low_rank import merge_low_rank
 from train.ranker_training import Training, judge
+from train.split import write_serving_form
 from train.tracking import code_commit, log_folder, stage_run
 from train.word_reader import Distilled, distil
 
@@ -68,12 +69,12 @@ def run(config: Config) -> None:
         distilled = distil_words(model, training, settings, loaded, config.word_steps)
         track({"word_reader_explained": distilled.explained})
         float_model = export_float(ServingGraph(model, distilled.reader), folder / "float.onnx")
-        onnx.save(serving_form(float_model), str(folder / MODEL))
+        scan = write_serving_form(float_model, folder)
         figures = compare(model, training, folder / "float.onnx", folder / MODEL)
         track({f"{form}_ndcg_{k}": value for form, by_count in figures.items() for k, value in by_count.items()})
         hold(figures["torch"], figures["onnx"], config.onnx_tolerance, "ONNX graph")
         hold(figures["onnx"], figures["int8"], config.int8_tolerance, "QInt8 graph")
-        bundle = _seal(Path(config.output), folder, dataset, settings, loaded, model)
+        bundle = _seal(Path(config.output), folder, scan, dataset, settings, loaded, model)
         log_folder(bundle.path, "bundle")
 
 
@@ -157,7 +158,13 @@ def hold(reference: Mapping[int, float], measured: Mapping[int, float], toleranc
 
 
 def _seal(
-    output: Path, folder: Path, dataset: Dataset, settings: RankerConfig, loaded: LoadedEncoder, model: Ranker
+    output: Path,
+    folder: Path,
+    scan: Mapping[str, Any],
+    dataset: Dataset,
+    settings: RankerConfig,
+    loaded: LoadedEncoder,
+    model: Ranker,
 ) -> Bundle:
     names = dataset.tracks(["uri", "title", "artist", "album"]).to_pylist()
     write_catalogue(folder / CATALOGUE, (Track(**name) for name in names))
@@ -165,11 +172,13 @@ def _seal(
     run_identity = sha256_bytes(canonical_json({**asdict(settings), "dataset": dataset.digest}))[:16]
     lineage = {"dataset": dataset.digest, "commit": code_commit(), "run": run_identity, "seed": settings.seed}
     files = {name: folder / name for name in (MODEL, CATALOGUE, TOKENIZER)}
+    if scan:
+        files[QUERY_MODEL] = folder / QUERY_MODEL
     if own := prompt_tokenizer_of(model):
         own.tokenizer.save(str(folder / PROMPT_TOKENIZER))
         files[PROMPT_TOKENIZER] = folder / PROMPT_TOKENIZER
     encoding = heard_encoding(encoding_of(settings, loaded, model), model)
-    facts = {**_signature(folder / MODEL), "encoding": encoding.to_json(), "tracks": len(names)}
+    facts = {**_signature(folder / MODEL), "encoding": encoding.to_json(), "tracks": len(names), **scan}
     return write_bundle(output, files, facts, lineage, dataset.synthetic)
 
 

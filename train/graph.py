@@ -17,8 +17,19 @@ from train.word_reader import WordReader
 
 OPSET = 20
 INPUTS = ("seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins")
-RESIDUAL, ASKED, SILENCE = "llara.residual", "llara.asked", "llara.silence"
-"""What LLaRA adds to playlists, whether its gate is open for any of them, and what it adds where it is not."""
+READER = ("reader.vectors", "reader.asked", "reader.silence")
+FOLD_IN = ("fold_in.residual", "fold_in.asked", "fold_in.silence")
+LLARA = ("llara.residual", "llara.asked", "llara.silence")
+"""What a part gives, whether any playlist of the batch asks for it, and what stands there where none does."""
+VECTORS, WEIGHTS = "query.vectors", "query.weights"
+"""Playlists before they meet the catalogue: vectors (B, D), and weights of popularity and of neighbours (B, 2)."""
+READER = ("reader.vectors", "reader.asked", "reader.silence")
+FOLD_IN = ("fold_in.residual", "fold_in.asked", "fold_in.silence")
+LLARA = ("llara.residual", "llara.asked", "llara.silence")
+"""What a part gives, whether any playlist of the batch asks for it, and what stands there where none does."""
+VECTOR, WEIGHT = "query.vector", "query.popularity_weight"
+NEIGHBOURS = ("query.neighbours", "query.neighbour_values", "query.neighbour_weight")
+"""What a playlist is, before it meets the catalogue: its vector, its weight of popularity, and what neighbours say."""
 
 
 class ServingGraph(nn.Module):
@@ -48,39 +59,44 @@ class ServingGraph(nn.Module):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of what `forward` returns."""
-        return ("logits",) if self.llara is None else ("logits", RESIDUAL, ASKED, SILENCE)
+        parts = ((self.reader, READER), (self.fold_in, FOLD_IN), (self.llara, LLARA))
+        return ("logits", VECTORS, WEIGHTS, *(name for part, names in parts if part is not None for name in names))
 
     def forward(
         self, seeds: Tensor, title_grams: Tensor, prompt_tokens: Tensor, unknown_tokens: Tensor, stand_ins: Tensor
     ) -> tuple[Tensor, ...]:
         """Return (B, N) logits of every track; inputs as `segue.query.encode` makes them.
 
-        With LLaRA also its residual (B, D), whether any playlist needs it, and zeros (B, D) to take where none does.
+        Then what is named above: of the playlists, and of each part that not every playlist asks for.
         """
         own = nn.functional.pad(seeds, (0, 1), value=-1)  # (B, S + 1): never without a column
         ids, place = torch.cat([own, stand_ins], 1), own.shape[1]
         known = nn.functional.embedding(ids.clamp(min=0), self.seed_table)
         unknown, told = self._unknown(unknown_tokens), (unknown_tokens > 0).any(2)
+        parts: tuple[Tensor, ...] = (unknown, told.any(), torch.zeros(*unknown_tokens.shape[:2], known.shape[2]))
         here = ids >= 0
         present = torch.cat([here, told], 1)
         seen = torch.cat([known, unknown], 1)
         playlist = self.playlist(seen, present, title_grams)
+        count, silence = present.sum(1), torch.zeros(seeds.shape[0], known.shape[2])
         if self.fold_in is not None:
-            playlist = playlist + self.fold_in(seen, present)
-        count = present.sum(1)
-        beside: tuple[Tensor, ...] = ()
+            residual = self.fold_in(seen, present)
+            parts = (*parts, residual, (self.fold_in.weight[bucket_of(count)] != 0).any(), silence)
+            playlist = playlist + residual
         if self.llara is not None:
             # Stand-ins are no behaviour of the listener's.
             residual = self.llara(prompt_tokens, known[:, :place], here[:, :place], unknown, told)
             heard = self.llara.gate[bucket_of(here[:, :place].sum(1) + told.sum(1))]
-            beside = (residual, (heard != 0).any(), torch.zeros_like(playlist))
+            parts = (*parts, residual, (heard != 0).any(), silence.clone())
             playlist = playlist + residual
         weight = self.popularity_weight[bucket_of(count)].unsqueeze(1)
         # One product for both: what counts is how often rows of the catalogue's length are gone through.
         logits: Tensor = playlist @ self.columns + nn.functional.pad(weight, (0, 1), value=1.0) @ self.prior
+        neighbours = torch.zeros_like(weight)
         if self.neighbourhood is not None:
+            neighbours = self.neighbourhood.weight[bucket_of(count)].unsqueeze(1)
             logits = self.neighbourhood(logits, ids, count)
-        return logits, *beside
+        return logits, playlist, torch.cat([weight, neighbours], 1), *parts
 
     def _unknown(self, tokens: Tensor) -> Tensor:
         """Return (B, U, D) vectors of tracks given as words."""
@@ -90,7 +106,7 @@ class ServingGraph(nn.Module):
 
 
 def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
-    """Export the float graph with its top-k to ``path`` and return it; it asks LLaRA always (see `serving_form`)."""
+    """Export the float graph with its top-k to ``path`` and return it; it asks every part (see `serving_form`)."""
     sizes = dict.fromkeys(("B", "S", "G", "T", "U", "L", "P"), torch.export.Dim.DYNAMIC)
     shapes = {
         "seeds": {0: sizes["B"], 1: sizes["S"]},
@@ -129,8 +145,15 @@ def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
 
 
 def serving_form(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return what a bundle serves: the model of `export_float` in integers, and LLaRA asked where its gate is open."""
-    return branch(quantise(model), RESIDUAL, ASKED, SILENCE)
+    """Return what a bundle serves: the model of `export_float` in integers, its parts asked where they are heard."""
+    return served(quantise(model))
+
+
+def served(quantised: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model in integers whose parts are asked where they are needed."""
+    for names in (LLARA, FOLD_IN, READER):
+        quantised = branch(quantised, *names)
+    return quantised
 
 
 def with_top_k(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from train.neighbours import NeighbourTable
 from train.skeleton import BUCKETS, bucket_of
 
-_LEADERS = 100
+LEADERS = 100
 """Scores are measured by the mean of so many best ones: one seed's sum is small, and that of fifty large."""
 
 
@@ -42,7 +42,7 @@ class Neighbourhood(nn.Module):
         ids = nn.functional.embedding(rows, self.ids).flatten(1).long()  # (B, S * K)
         values = (nn.functional.embedding(rows, self.values) * (seeds >= 0).unsqueeze(2)).flatten(1)
         summed = torch.zeros_like(logits).scatter_add(1, ids, values)
-        leaders = summed.topk(min(_LEADERS, self.row.shape[0]), dim=1).values.mean(1, keepdim=True)
+        leaders = summed.topk(min(LEADERS, self.row.shape[0]), dim=1).values.mean(1, keepdim=True)
         weight = self.weight[bucket_of(count)].unsqueeze(1) / leaders.clamp(min=1e-9)
         # Scattered once more: a row of the catalogue's length is long, and S * K numbers are few.
         return logits.scatter_add(1, ids, values * weight)

@@ -10,22 +10,22 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 
-from segue.bundle import CATALOGUE, MODEL, TOKENIZER, Bundle, write_bundle
+from segue.bundle import CATALOGUE, MODEL, QUERY_MODEL, TOKENIZER, Bundle, write_bundle
 from segue.catalogue import write_catalogue
 from segue.query import Encoding
 from segue.track import Track
 from train.backbone import EncoderBackbone
 from train.encoder import load_encoder
 from train.export import heard_encoding
-from train.graph import ServingGraph, export_float, serving_form
+from train.graph import ServingGraph, export_float
 from train.llara_model import Llara, Ranker
 from train.neighbourhood import Neighbourhood
 from train.neighbours import NeighbourTable
 from train.projector_model import Projector
 from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
+from train.split import write_serving_form
 from train.word_reader import MOST_PAIRS, WordReader
 
 # As in train/conf: lightgcn.yaml, llara.yaml.
@@ -96,14 +96,13 @@ def write_big_bundle(path: Path, tracks: int) -> Bundle:
     graph, encoding, tokenizer = random_ranker(tracks)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        model = serving_form(export_float(graph, folder / "float.onnx"))
-        onnx.save(model, str(folder / MODEL))
+        scan = write_serving_form(export_float(graph, folder / "float.onnx"), folder)
         write_catalogue(folder / CATALOGUE, made_up_tracks(tracks))
         (folder / TOKENIZER).write_text(tokenizer)
         return write_bundle(
             path,
-            {name: folder / name for name in (MODEL, CATALOGUE, TOKENIZER)},
-            model={"encoding": encoding.to_json(), "tracks": tracks, "inputs": [], "outputs": []},
+            {name: folder / name for name in (MODEL, QUERY_MODEL, CATALOGUE, TOKENIZER)},
+            model={"encoding": encoding.to_json(), "tracks": tracks, "inputs": [], "outputs": [], **scan},
             lineage={"dataset": f"sha256:{'0' * 64}", "commit": "", "run": "random weights", "seed": 0},
             synthetic=True,
         )

@@ -39,7 +39,7 @@ def _parts(folder: Path) -> bundle.Ingredients:
         layers={},
         rootfs=folder,
         packages=folder,
-        pause=folder,
+        compiled={},
         versions=versions,
     )
 

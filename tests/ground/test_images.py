@@ -32,7 +32,7 @@ def test_an_image_is_built_in_stages_on_a_pinned_base_and_is_not_root(path: Path
     assert len(bases) == 1
     assert _PINNED.match(bases[0].removeprefix("PYTHON="))
     stages = [value.split()[0] for name, value in instructions if name == "FROM"]
-    assert stages == ["${PYTHON}"] * 2
+    assert stages == ["${PYTHON}"] * 3  # packages, the scan, and what is shipped
     last_user = [value for name, value in instructions if name == "USER"][-1]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", last_user)
 
@@ -48,8 +48,14 @@ def test_an_image_installs_locked_packages_only(path: Path) -> None:
 def test_the_serving_image_holds_two_rooms() -> None:
     """What is not needed to serve is not there to be attacked."""
     instructions = _instructions(DOCKERFILES[0])
-    copied = [value.split()[0] for name, value in instructions if name == "COPY" and not value.startswith("--from")]
-    assert copied == ["requirements/serve.txt", "segue", "inference"]
+    last = max(place for place, (name, _) in enumerate(instructions) if name == "FROM")
+    copied = [value.split()[-2:] for name, value in instructions[last:] if name == "COPY"]
+    assert copied == [
+        ["/opt/segue", "/opt/segue"],
+        ["segue", "/app/segue"],
+        ["inference", "/app/inference"],
+        ["/tmp/_scan.so", "/app/inference/_scan.so"],
+    ]
 
 
 @pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.stem)

@@ -1,0 +1,121 @@
+"""A bundle's model, ready to run: from encoded playlists to the best tracks of the whole catalogue.
+
+A bundle holds the model as one graph, `MODEL`, that ends with the ranking. Beside it stands `QUERY_MODEL`, the part of
+the same graph that makes a playlist's vector, for services that scan the catalogue by themselves (`inference.scan`);
+its weights are those in `MODEL`, by reference.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from inference.scan import Table, library
+from segue.bundle import MODEL, QUERY_MODEL, Bundle
+from segue.errors import BundleError
+
+Ids = NDArray[np.int64]
+Scores = NDArray[np.float32]
+Inputs = Mapping[str, NDArray[np.int64]]
+
+_PLAYLIST = {"seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins"}
+_RANKED = {"ids", "scores"}
+_VECTORS, _WEIGHTS = "query.vectors", "query.weights"
+
+
+class Graph(Protocol):
+    """What a ranker asks of a bundle's model."""
+
+    kind: str
+    """How it ranks, for the log and the metrics: ``graph`` or ``scan``."""
+
+    def run(self, inputs: Inputs, k: int) -> tuple[Ids, Scores]:
+        """Return the best ``k`` tracks for each of B playlists, without their own tracks.
+
+        Args:
+            inputs: As `segue.query.encode` makes them.
+            k: At least 1 and at most the catalogue's tracks.
+
+        Returns:
+            Ids, int64 (B, k), best first, and scores, float32 (B, k); a score of -inf is no recommendation.
+        """
+        ...
+
+
+def open_graph(bundle: Bundle, threads: int | None = None) -> Graph:
+    """Return the bundle's model in the fastest form that this machine can run.
+
+    Args:
+        bundle: A verified bundle.
+        threads: CPU threads of one run; without it all cores.
+
+    Raises:
+        BundleError: It cannot be loaded, or is of another Segue.
+    """
+    if QUERY_MODEL in bundle.manifest.files and library() is not None:
+        return ScannedGraph(bundle, threads)
+    return WholeGraph(bundle, threads)
+
+
+class WholeGraph:
+    """The whole model, as ONNX Runtime runs it."""
+
+    kind = "graph"
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        """Load it; as `open_graph` otherwise."""
+        self._session = _load(bundle.file(MODEL), threads, _PLAYLIST | {"k"}, _RANKED)
+
+    def run(self, inputs: Inputs, k: int) -> tuple[Ids, Scores]:
+        """Run it; as `Graph.run`."""
+        ids, scores = self._session.run(["ids", "scores"], {**inputs, "k": np.array([k], np.int64)})
+        return ids, scores
+
+
+class ScannedGraph:
+    """The part of the model that makes vectors of playlists, and a scan of the catalogue for each."""
+
+    kind = "scan"
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        """Load it; as `open_graph` otherwise."""
+        self._session = _load(bundle.file(QUERY_MODEL), threads, _PLAYLIST, {_VECTORS, _WEIGHTS})
+        self._scan = Table.read(bundle.file(MODEL), bundle.manifest.model.get("scan", {})).scan()
+
+    def run(self, inputs: Inputs, k: int) -> tuple[Ids, Scores]:
+        """Run it; as `Graph.run`."""
+        vectors, weights = self._session.run([_VECTORS, _WEIGHTS], dict(inputs))
+        own = inputs["seeds"]
+        heard = np.concatenate([own, inputs["stand_ins"]], 1)
+        ids, scores = np.zeros((len(vectors), k), np.int64), np.full((len(vectors), k), -np.inf, np.float32)
+        for row, vector in enumerate(vectors):
+            best, best_scores = self._scan.best(vector, weights[row], heard[row], own[row], k)
+            ids[row, : len(best)], scores[row, : len(best)] = best, best_scores
+        return ids, scores
+
+
+def _load(path: Path, threads: int | None, inputs: set[str], outputs: set[str]) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3  # what it warns of is for who exports, and a failure is raised anyway
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common base but this one
+        raise BundleError(
+            f"The model of the bundle at {path.parent} cannot be loaded ({first_line(error)}); export it again."
+        ) from error
+    names = {value.name for value in session.get_inputs()}, {value.name for value in session.get_outputs()}
+    if names[0] != inputs or not names[1].issuperset(outputs):
+        raise BundleError(
+            f"The model {path.name} of the bundle at {path.parent} reads {sorted(names[0])} and gives "
+            f"{sorted(names[1])}, not {sorted(inputs)} and {sorted(outputs)}; export it with this Segue."
+        )
+    return session
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or its kind."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

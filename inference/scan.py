@@ -1,0 +1,202 @@
+"""The best tracks for a playlist's vector: one pass over the catalogue's 8-bit vectors, in a small library of C.
+
+The library, ``_scan.c``, is built with the package where there is a C compiler. Where it is missing the bundle's whole
+graph does the same work in about twice the time (`inference.graph`), and its lists differ by float rounding alone.
+"""
+
+import ctypes
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segue.errors import BundleError
+
+_LOG = logging.getLogger("segue.scan")
+_LONGEST = 1024  # numbers of a vector, as in _scan.c
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Return the library, or None where it was not built for this machine."""
+    for file in sorted(Path(__file__).parent.glob("_scan*.so")):
+        try:
+            found = ctypes.CDLL(str(file))
+            pointer, whole, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
+            found.segue_best.restype = whole
+            found.segue_best.argtypes = (
+                pointer, pointer, number, number, pointer, whole, pointer, whole, whole, pointer, pointer,
+            )  # fmt: skip
+        except (OSError, AttributeError) as error:  # of another machine, or of another Segue
+            _LOG.warning("The library %s cannot be loaded (%s); build it again by make setup.", file.name, error)
+        else:
+            return found
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What each track says for others: `train.neighbourhood`, in the form that the library reads.
+
+    Attributes:
+        row: (N,) int32 row of each track.
+        ids: (R, K) int32 neighbours.
+        values: (R, K) int8 how much the row's tracks speak for them, falling; 0 where there are fewer.
+        scale: (R, 1) float32 what a row's values are multiplied by.
+        leaders: By how many of the largest sums a playlist's votes are measured.
+    """
+
+    row: NDArray[np.int32]
+    ids: NDArray[np.int32]
+    values: NDArray[np.int8]
+    scale: Floats
+    leaders: int
+
+    @classmethod
+    def read(cls, model: Path, layout: Mapping[str, Any]) -> "Neighbours":
+        """Read them out of a model's file; as `Table.read`, which checks the number of tracks.
+
+        Raises:
+            ValueError: They do not fit each other, or a track that does not exist is a neighbour.
+        """
+        found = cls(
+            row=_array(model, np.dtype(np.int32), layout["row"]),
+            ids=_array(model, np.dtype(np.int32), layout["ids"]),
+            values=_array(model, np.dtype(np.int8), layout["values"]),
+            scale=_array(model, np.dtype(np.float32), layout["scale"]),
+            leaders=int(layout["leaders"]),
+        )
+        rows, tracks = len(found.ids), len(found.row)
+        right = found.ids.ndim == 2 and found.values.shape == found.ids.shape and found.scale.shape == (rows, 1)
+        inside = all(0 <= one.min() <= one.max() < most for one, most in ((found.row, rows), (found.ids, tracks)))
+        if not right or not inside or found.leaders < 1:
+            raise ValueError(f"{found.ids.shape} neighbours that do not fit {tracks} tracks and {rows} rows")
+        return found
+
+
+class _Catalogue(ctypes.Structure):
+    """``struct catalogue`` of the library."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("vectors", "scale", "popularity", "bias")),
+        *((name, ctypes.c_void_p) for name in ("row", "neighbours", "said", "said_scale")),
+        *((name, ctypes.c_int64) for name in ("tracks", "length", "kept", "leaders")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The tracks of a catalogue as candidates.
+
+    Attributes:
+        vectors: (N, D) uint8 vectors, 128 added to each number.
+        scale: (N,) float32 what a track's numbers are multiplied by.
+        prior: (2, N) float32 popularity, which a playlist weighs, and bias.
+        neighbours: What tracks say for others, or None.
+    """
+
+    vectors: NDArray[np.uint8]
+    scale: Floats
+    prior: Floats
+    neighbours: Neighbours | None
+
+    @classmethod
+    def read(cls, model: Path, layout: Mapping[str, Any]) -> "Table":
+        """Read the table out of a model's file, where ``layout`` says that it stands.
+
+        Args:
+            model: The bundle's ``model.onnx``.
+            layout: ``vectors``, ``scale`` and ``prior``, each with its ``offset`` in bytes and its ``shape``, and
+                ``neighbours``: the same of the arrays of `Neighbours`, and ``leaders``; or without it.
+
+        Raises:
+            BundleError: The layout does not fit the file or itself.
+        """
+        try:
+            vectors = _array(model, np.dtype(np.uint8), layout["vectors"])
+            scale, prior = (_array(model, np.dtype(np.float32), layout[name]) for name in ("scale", "prior"))
+            neighbours = Neighbours.read(model, layout["neighbours"]) if "neighbours" in layout else None
+            if vectors.ndim != 2 or vectors.shape[1] > _LONGEST:
+                raise ValueError(f"vectors of shape {vectors.shape} cannot be scanned")
+            if scale.shape != (len(vectors),) or prior.shape != (2, len(vectors)):
+                raise ValueError(f"{len(vectors)} vectors have scales {scale.shape} and a prior {prior.shape}")
+            if neighbours is not None and len(neighbours.row) != len(vectors):
+                raise ValueError(f"{len(vectors)} tracks have neighbours of {len(neighbours.row)}")
+        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError(
+                f"The manifest beside {model} says wrongly where its tracks stand ({error!r}); export the bundle again."
+            ) from error
+        return cls(vectors, scale, prior, neighbours)
+
+    def scan(self) -> "Scan":
+        """Return the table, ready to be scanned.
+
+        Raises:
+            ValueError: The library is not built.
+        """
+        native = library()
+        if native is None:
+            raise ValueError("the library is not built")
+        return Scan(self, native)
+
+
+class Scan:
+    """Scans a table; safe to share between threads."""
+
+    def __init__(self, table: Table, native: ctypes.CDLL) -> None:
+        """Scan ``table`` with the library."""
+        self._table, self._native = table, native
+        tracks, length = table.vectors.shape
+        arrays, numbers = [table.vectors, table.scale, table.prior[0], table.prior[1]], [tracks, length]
+        if (others := table.neighbours) is not None:
+            arrays += [others.row, others.ids, others.values, others.scale]
+            numbers += [others.ids.shape[1], min(others.leaders, tracks)]
+        places = [array.ctypes.data for array in arrays]
+        self._catalogue = _Catalogue(*places, *[None] * (8 - len(places)), *numbers)
+
+    def best(self, vector: Floats, weights: Floats, heard: Ids, own: Ids, k: int) -> tuple[Ids, Floats]:
+        """Return the best ``k`` tracks or fewer, best first and equal ones by id, and their scores.
+
+        Args:
+            vector: (D,) float32 of the playlist.
+            weights: (2,) how much popularity counts, and what the mean of the neighbours' largest votes becomes.
+            heard: (P,) int64 tracks whose neighbours vote, padded with -1.
+            own: (S,) int64 tracks that are left out, padded with -1.
+            k: Most tracks that are wanted.
+
+        Raises:
+            ValueError: The playlist is not of this catalogue.
+        """
+        tracks, length = self._table.vectors.shape
+        wanted = min(k, tracks)
+        ids, scores = np.empty(wanted, np.int64), np.empty(wanted, np.float32)
+        vector = np.ascontiguousarray(vector, np.float32)
+        heard, own = np.ascontiguousarray(heard, np.int64), np.ascontiguousarray(own, np.int64)
+        popularity, neighbours = map(float, weights)
+        found = -1
+        if vector.shape == (length,):
+            place = ctypes.byref(self._catalogue), vector.ctypes.data
+            tracks_of_it = heard.ctypes.data, len(heard), own.ctypes.data, len(own)
+            room = wanted, ids.ctypes.data, scores.ctypes.data
+            found = self._native.segue_best(*place, popularity, neighbours, *tracks_of_it, *room)
+        if found < 0:
+            raise ValueError(
+                f"A playlist of {vector.shape} numbers cannot be ranked among {tracks} tracks by {length}; it has to "
+                "be of that length and finite, and its tracks of that catalogue."
+            )
+        return ids[:found], scores[:found]
+
+
+def _array(file: Path, kind: np.dtype[Any], place: Mapping[str, Any]) -> NDArray[Any]:
+    shape = tuple(int(size) for size in place["shape"])
+    if min(shape, default=0) < 1 or int(place["offset"]) < 0:
+        raise ValueError(f"{place} is no place of an array")
+    # Read and not mapped: a copy has large pages, and nobody can change it under the service.
+    return np.fromfile(file, kind, int(np.prod(shape)), offset=int(place["offset"])).reshape(shape)

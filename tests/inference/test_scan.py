@@ -1,0 +1,205 @@
+"""The scan of the catalogue: bit for bit what plain numpy works out, and nothing it is given is trusted."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from inference.scan import Floats, Ids, Neighbours, Table, library
+from segue.errors import BundleError
+
+pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler was there when the package was installed")
+
+NOBODY = np.array([-1])
+
+
+def random_table(tracks: int, length: int, seed: int = 0, rows: int = 9, kept: int = 30) -> Table:
+    """Return a table of random numbers, with neighbours."""
+    draw = np.random.default_rng(seed)
+    said = -np.sort(-draw.integers(0, 128, (rows, kept), dtype=np.int8), axis=1)
+    neighbours = Neighbours(
+        draw.integers(0, rows, tracks, dtype=np.int32),
+        draw.integers(0, tracks, (rows, kept), dtype=np.int32),
+        said,
+        draw.random((rows, 1), np.float32) * np.float32(0.01),
+        leaders=7,
+    )
+    return Table(
+        draw.integers(1, 256, (tracks, length), dtype=np.uint8),
+        draw.random(tracks, np.float32) * np.float32(0.01),
+        draw.random((2, tracks), np.float32),
+        neighbours,
+    )
+
+
+@dataclass
+class Wanted:
+    """A playlist, and what numpy says of it."""
+
+    vector: Floats
+    weights: Floats
+    heard: Ids
+    own: Ids
+
+    @classmethod
+    def random(cls, table: Table, seed: int = 1) -> "Wanted":
+        """Return a playlist of a table's catalogue."""
+        draw = np.random.default_rng(seed)
+        tracks, length = table.vectors.shape
+        own = draw.integers(-1, tracks, 6)
+        weights = draw.random(2, np.float32)
+        return cls(draw.standard_normal((length,), np.float32), weights, np.append(own, draw.integers(tracks)), own)
+
+    def scores(self, table: Table) -> NDArray[np.float32]:
+        """Return the scores of all tracks by numpy, in the order of operations that the library promises."""
+        unit = np.float32(np.max(np.abs(self.vector)) / np.float32(127))
+        rounded = np.asarray(np.rint(self.vector * (np.float32(1) / unit)), np.int64)
+        products = ((table.vectors.astype(np.int64) - 128) @ rounded).astype(np.float32)
+        prior = self.weights[0] * table.prior[0] + table.prior[1]
+        scores: NDArray[np.float32] = products * (unit * table.scale) + prior
+        scores += self.gains(table)
+        scores[self.own[self.own >= 0]] = -np.inf
+        return scores
+
+    def gains(self, table: Table) -> NDArray[np.float32]:
+        """Return what neighbours add to each track's score."""
+        gained = np.zeros(len(table.vectors), np.float32)
+        others = table.neighbours
+        if others is None:
+            return gained
+        for track in self.heard[self.heard >= 0]:
+            row = others.row[track]
+            np.add.at(gained, others.ids[row], others.values[row] * others.scale[row])
+        leaders = min(others.leaders, len(gained))
+        mean = np.float32(np.sort(gained)[::-1][:leaders].astype(np.float64).sum() / leaders)
+        measured: NDArray[np.float32] = gained * (self.weights[1] / max(mean, np.float32(1e-9)))
+        return measured
+
+    def best(self, table: Table, k: int) -> tuple[Ids, Floats]:
+        """Return what the library says."""
+        return table.scan().best(self.vector, self.weights, self.heard, self.own, k)
+
+
+@given(
+    tracks=st.sampled_from([1, 5, 63, 64, 65, 1000, 3001]),
+    length=st.sampled_from([16, 32, 48, 128, 200]),
+    k=st.sampled_from([1, 10, 500, 4000]),
+    seed=st.integers(0, 1000),
+)
+def test_it_ranks_as_numpy_does(tracks: int, length: int, k: int, seed: int) -> None:
+    """Ids and every bit of their scores are those of a sort of all scores, equal ones by id, own tracks left out."""
+    table = random_table(tracks, length, seed)
+    wanted = Wanted.random(table, seed)
+    scores = wanted.scores(table)
+    order = np.lexsort((np.arange(tracks), -scores))[: min(k, int(np.isfinite(scores).sum()))]
+    ids, found = wanted.best(table, k)
+    assert ids.tolist() == order.tolist()
+    assert found.tobytes() == scores[order].tobytes()
+
+
+def test_equal_scores_stand_by_id() -> None:
+    """A catalogue of one vector comes in its own order, whatever the place where the list ends."""
+    table = random_table(300, 32)
+    table = Table(
+        np.repeat(table.vectors[:1], 300, 0), np.full(300, 0.5, np.float32), np.ones((2, 300), np.float32), None
+    )
+    for k in (1, 64, 100, 300):
+        ids, _ = Wanted(np.ones(32, np.float32), np.ones(2, np.float32), NOBODY, np.array([3])).best(table, k)
+        assert ids.tolist() == [track for track in range(300) if track != 3][:k]
+
+
+def test_neighbours_that_say_nothing_add_nothing() -> None:
+    """A playlist of unheard tracks ranks as one without neighbours does."""
+    table = random_table(500, 32)
+    wanted = replace(Wanted.random(table), heard=NOBODY)
+    alone = wanted.best(replace(table, neighbours=None), 50)
+    assert [part.tobytes() for part in wanted.best(table, 50)] == [part.tobytes() for part in alone]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"heard": np.array([500])},
+        {"heard": np.array([-2])},
+        {"own": np.array([2**40])},
+        {"vector": np.full(32, np.nan, np.float32)},
+        {"vector": np.ones(31, np.float32)},
+    ],
+)
+def test_a_playlist_of_another_catalogue_is_refused(change: dict[str, Any]) -> None:
+    """Nothing is read beyond the arrays."""
+    table = random_table(500, 32)
+    with pytest.raises(ValueError, match="cannot be ranked among 500 tracks by 32"):
+        replace(Wanted.random(table), **change).best(table, 10)
+
+
+class Saved:
+    """A table in a file, with its layout."""
+
+    def __init__(self, file: Path) -> None:
+        self.table, self.file = random_table(40, 16), file
+        others = self.table.neighbours
+        assert others is not None
+        parts: dict[str, NDArray[Any]] = {
+            "vectors": self.table.vectors,
+            "scale": self.table.scale,
+            "prior": self.table.prior,
+        }
+        spoken: dict[str, NDArray[Any]] = {
+            "row": others.row,
+            "ids": others.ids,
+            "values": others.values,
+            "scale": others.scale,
+        }
+        data = b"something before"
+        self.layout: dict[str, Any] = {"neighbours": {"leaders": others.leaders}}
+        for place, arrays in ((self.layout, parts), (self.layout["neighbours"], spoken)):
+            for name, array in arrays.items():
+                place[name] = {"offset": len(data), "shape": list(array.shape)}
+                data += array.tobytes()
+        file.write_bytes(data)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Saved:
+    return Saved(tmp_path / "model.onnx")
+
+
+def test_a_table_is_read_from_where_it_stands(saved: Saved) -> None:
+    """What was written is what is read."""
+    read = Table.read(saved.file, saved.layout)
+    assert (read.vectors == saved.table.vectors).all()
+    wanted = Wanted.random(read)
+    assert wanted.best(read, 40)[0].tolist() == wanted.best(saved.table, 40)[0].tolist()
+
+
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        (("vectors", "offset"), 10**9),
+        (("vectors", "offset"), -1),
+        (("vectors", "shape"), [0, 16]),
+        (("vectors", "shape"), [39, 16]),
+        (("vectors", "shape"), "many"),
+        (("scale", "shape"), [41]),
+        (("prior",), None),
+        (("neighbours", "row", "offset"), 0),
+        (("neighbours", "ids", "shape"), [9, 31]),
+        (("neighbours", "leaders"), 0),
+    ],
+)
+def test_a_layout_that_does_not_fit_is_refused(saved: Saved, path: tuple[str, ...], value: object) -> None:
+    """No array is taken for another one, and the error names the file and the cure."""
+    place = saved.layout
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    with pytest.raises(
+        BundleError, match=r"model\.onnx says wrongly where its tracks stand .*; export the bundle again"
+    ):
+        Table.read(saved.file, saved.layout)

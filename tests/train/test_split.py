@@ -1,0 +1,97 @@
+"""The serving form in two files: the part before the catalogue and a scan rank as the whole graph does."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inference.graph import ScannedGraph, WholeGraph
+from inference.ranker import Ranker
+from inference.scan import library
+from segue.bundle import CATALOGUE, MODEL, QUERY_MODEL, TOKENIZER, Bundle, write_bundle
+from segue.catalogue import write_catalogue
+from segue.errors import BundleError
+from segue.query import Query
+from segue.track import Track
+from tests.support.tiny_bert import tiny_encoder
+from tests.support.tiny_ranker import tiny_catalogue, tiny_encoding, tiny_neighbours, tiny_ranker, tiny_reader
+from train.graph import ServingGraph, export_float
+from train.neighbourhood import Neighbourhood
+from train.split import write_serving_form
+
+pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler was there when the package was installed")
+
+TRACKS = 9000  # enough for integers
+
+
+def write(folder: Path, tracks: int) -> Bundle:
+    """Write the bundle of a tiny ranker, every part of which has a say."""
+    folder.mkdir()
+    loaded = tiny_encoder(folder / "bert")
+    ranker = tiny_ranker(loaded, tracks)
+    ranker.neighbourhood = Neighbourhood(tiny_neighbours(tiny_catalogue(tracks), playlists=600))
+    ranker.neighbourhood.weight.fill_(0.7)
+    graph = ServingGraph(ranker, tiny_reader(loaded)).eval()
+    facts = write_serving_form(export_float(graph, folder / "float.onnx"), folder)
+    write_catalogue(folder / CATALOGUE, (Track(f"uri:{i}", f"Song {i}", f"Artist {i % 9}") for i in range(tracks)))
+    loaded.tokenizer.save(str(folder / TOKENIZER))
+    names = [name for name in (MODEL, QUERY_MODEL, CATALOGUE, TOKENIZER) if (folder / name).exists()]
+    return write_bundle(
+        folder / "bundle",
+        {name: folder / name for name in names},
+        {"encoding": tiny_encoding(loaded).to_json(), "tracks": tracks, **facts},
+        {"dataset": "", "commit": "", "run": "", "seed": 0},
+        synthetic=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return write(tmp_path_factory.mktemp("split") / "large", TRACKS)
+
+
+def test_a_scan_ranks_as_the_whole_graph_does(bundle: Bundle) -> None:
+    """For playlists of all kinds, alone and in company: the same tracks, and scores but for the rounding of floats."""
+    scanned = Ranker.load(bundle, threads=1)
+    whole = replace(scanned, _graph=WholeGraph(bundle, threads=1))
+    assert (scanned.kind, whole.kind) == ("scan", "graph")
+    queries = [
+        Query(),
+        Query(title="summer vibes"),
+        scanned.query([3]),
+        scanned.query(range(12), "rock"),
+        scanned.query(range(0, 300, 3), "everything"),
+        scanned.query([5, 6], "jazz 🎷", ("zz by yy",)),
+        scanned.query([], "", ("zz by yy", "second by b"), (9, 30)),
+    ]
+    for batch in (queries, *([query] for query in queries)):
+        (ids, scores), (whole_ids, whole_scores) = scanned.rank(batch, 500), whole.rank(batch, 500)
+        assert (ids == whole_ids).mean() > 0.97  # near ties change places
+        assert np.allclose(scores, whole_scores, atol=1e-4)
+        assert all(len({*a, *b}) <= 502 for a, b in zip(ids.tolist(), whole_ids.tolist(), strict=True))
+
+
+def test_nothing_stands_twice(bundle: Bundle) -> None:
+    """The part before the catalogue refers to the whole's weights."""
+    assert bundle.file(QUERY_MODEL).stat().st_size < 0.2 * bundle.file(MODEL).stat().st_size
+
+
+def test_without_the_library_the_whole_graph_ranks(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a compiler serves the same bundle."""
+    monkeypatch.setattr("inference.graph.library", lambda: None)
+    assert Ranker.load(bundle, threads=1).kind == "graph"
+
+
+def test_a_small_catalogue_has_its_whole_graph_alone(tmp_path: Path) -> None:
+    """Without integers there is nothing to scan."""
+    small = write(tmp_path / "small", 300)
+    assert QUERY_MODEL not in small.manifest.files
+    assert Ranker.load(small, threads=1).kind == "graph"
+
+
+def test_a_bundle_that_does_not_say_where_its_tracks_stand_is_refused(bundle: Bundle) -> None:
+    """Nothing is guessed."""
+    facts = {name: value for name, value in bundle.manifest.model.items() if name != "scan"}
+    with pytest.raises(BundleError, match="says wrongly where its tracks stand"):
+        ScannedGraph(replace(bundle, manifest=replace(bundle.manifest, model=facts)))
