@@ -14,6 +14,7 @@ from inference.continuation import Continuation, continue_playlist
 from inference.matching import Wanted
 from inference.model import Model
 from inference.settings import Settings, read_settings, variable
+from segue.catalogue import Catalogue
 from segue.errors import SegueError
 from segue.track import track_words
 
@@ -164,7 +165,7 @@ def _serve(options: argparse.Namespace) -> None:
 def _predict(options: argparse.Namespace) -> None:
     ranker = Model.load(options.bundle).ranker
     wanted = [_parse_track(text) for text in options.track]
-    print(_table(continue_playlist(ranker, wanted, options.title, options.k)))
+    print(_table(continue_playlist(ranker, wanted, options.title, options.k), ranker.catalogue))
 
 
 def _parse_track(text: str) -> Wanted:
@@ -174,15 +175,17 @@ def _parse_track(text: str) -> Wanted:
     return Wanted(text, "" if ":" in text and " " not in text else text)
 
 
-def _table(found: Continuation) -> str:
+def _table(found: Continuation, catalogue: Catalogue) -> str:
     lines = []
     for match in found.matched.matches:
         wanted = track_words(match.wanted.title, match.wanted.artist) or match.wanted.uri
-        known = f"  →  {match.track.words}" if match.track else ""
+        known = "" if match.id is None else f"  →  {catalogue.tracks([match.id])[0].words}"
         lines.append(f"{_HOW[match.how]:>18}  {wanted}{known}")
-    width = max([len(track.title) for track, _ in found.tracks], default=0)
+    tracks = catalogue.tracks([track for track, _ in found.tracks])
+    width = max([len(track.title) for track in tracks], default=0)
     lines += ["", f"{'score':>18}  {'title':{width}}  artist"]
-    lines += [f"{score:18.3f}  {track.title:{width}}  {track.artist}" for track, score in found.tracks]
+    scored = zip(tracks, (score for _, score in found.tracks), strict=True)
+    lines += [f"{score:18.3f}  {track.title:{width}}  {track.artist}" for track, score in scored]
     return "\n".join(lines).lstrip("\n")
 
 

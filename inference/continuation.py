@@ -1,11 +1,10 @@
-"""Continue one playlist: match its tracks, rank, and name what was found."""
+"""Continue one playlist: match its tracks, and rank."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inference.matching import Matched, Wanted, match
 from inference.ranker import Ranker
-from segue.track import Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,11 +12,11 @@ class Continuation:
     """A playlist's continuation.
 
     Attributes:
-        tracks: Recommended tracks with their finite scores, best first.
+        tracks: Catalogue ids of the recommended tracks and their finite scores, best first.
         matched: What became of the playlist's own tracks.
     """
 
-    tracks: tuple[tuple[Track, float], ...]
+    tracks: tuple[tuple[int, float], ...]
     matched: Matched
 
 
@@ -29,6 +28,5 @@ def continue_playlist(ranker: Ranker, wanted: Sequence[Wanted], title: str, k: i
     """
     matched = match(ranker.catalogue, wanted)
     ids, scores = ranker.rank([ranker.query(matched.seeds, title, matched.unknown, matched.stand_ins)], k)
-    found = [(int(i), float(score)) for i, score in zip(ids[0], scores[0], strict=True) if i >= 0]
-    tracks = ranker.catalogue.tracks([i for i, _ in found])
-    return Continuation(tuple(zip(tracks, (score for _, score in found), strict=True)), matched)
+    found = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
+    return Continuation(tuple((track, score) for track, score in found if track >= 0), matched)

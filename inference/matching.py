@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from segue.catalogue import Catalogue
-from segue.track import Track, track_words
+from segue.track import track_words
 
 # Lists first: what stands before a comma is a name more often than what stands before an ampersand.
 _SEVERAL = (re.compile(r"[,;]"), re.compile(r"\s(?:&|\+|/|and|x|with|vs\.?|feat\.?|ft\.?|featuring)\s", re.IGNORECASE))
@@ -32,13 +32,11 @@ class Match:
 
     Attributes:
         wanted: The track as the client named it.
-        track: The catalogue's track, or None.
         how: ``uri`` or ``name``: found by it; ``text``: not found, helps by its words; ``none``: not found, ignored.
         id: The catalogue's id, or None.
     """
 
     wanted: Wanted
-    track: Track | None
     how: How
     id: int | None = None
 
@@ -81,14 +79,13 @@ def match(catalogue: Catalogue, wanted: Sequence[Wanted]) -> Matched:
         for track, number in zip(wanted, uris, strict=True)
     ]
     known = list({number for number in numbers if number is not None})
-    tracks = dict(zip(known, catalogue.tracks(known), strict=True))
     lacking = [track.artist for track, number in zip(wanted, numbers, strict=True) if number is None and track.title]
     by_artist = tracks_of(catalogue, lacking[-_MOST_LACKING:]) if len(lacking) >= len(known) else {}
     return Matched(
         tuple(
-            Match(track, tracks[number], "name" if uri is None else "uri", number)
+            Match(track, "name" if uri is None else "uri", number)
             if number is not None
-            else Match(track, None, "text" if track.title else "none")
+            else Match(track, "text" if track.title else "none")
             for track, uri, number in zip(wanted, uris, numbers, strict=True)
         ),
         stand_ins(by_artist, lacking, known),

@@ -41,8 +41,7 @@ def test_a_track_is_matched_by_the_best_that_is_known_of_it(
     catalogue: Catalogue, wanted: Wanted, how: How, number: int | None
 ) -> None:
     """A URI decides, then the name, forgivingly; then the words are kept; and a bare unknown URI is nothing."""
-    track = None if number is None else catalogue.tracks([number])[0]
-    assert match(catalogue, [wanted]).matches == (Match(wanted, track, how, number),)
+    assert match(catalogue, [wanted]).matches == (Match(wanted, how, number),)
 
 
 def test_names_with_signs_in_them_are_one_name_first(tmp_path: Path) -> None:

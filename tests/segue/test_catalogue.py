@@ -1,5 +1,6 @@
 """The catalogue: a file from ids to names and back."""
 
+import json
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +60,26 @@ def test_an_unknown_number_is_an_error_that_names_it(names: Catalogue, number: i
     """An id of another catalogue does not come back as some other track."""
     with pytest.raises(IndexError, match=f"no track number {number}"):
         names.tracks([0, number])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.builds(Track, text, text, text), min_size=1, max_size=5))
+def test_a_track_is_spelled_as_json(make: Make, tracks: list[Track]) -> None:
+    """Whatever its names hold, in the order that is asked for, and when it is asked for again."""
+    names = make(tracks)
+    wanted = [*reversed(range(len(tracks))), 0]
+    told = [tracks[i] for i in wanted]
+    spelled = [{"track_name": t.title, "artist_name": t.artist, "track_uri": t.uri} for t in told]
+    for _ in range(2):
+        assert [json.loads(text) for text in names.spelled(wanted)] == spelled
+    assert not any("\n" in text for text in names.spelled(wanted))
+
+
+def test_what_is_not_there_cannot_be_spelled(names: Catalogue) -> None:
+    """As for tracks, the error names the number."""
+    assert names.spelled([]) == []
+    with pytest.raises(IndexError, match="no track number 99"):
+        names.spelled([0, 99])
 
 
 def test_many_tracks_come_back_in_one_call(make: Make) -> None:
