@@ -58,14 +58,21 @@ def test_a_training_outlives_its_pod_and_its_stores(machines: Machines) -> None:
 
 
 def test_two_workers_train_on_ray_and_one_is_killed(machines: Machines, figures: Figures) -> None:
-    """KubeRay's cluster trains LightGCN and LLaRA data-parallel; the pod of its workers goes, and the run ends."""
+    """KubeRay's cluster trains LightGCN and LLaRA data-parallel, and the pod of one of its workers goes meanwhile.
+
+    What comes after LLaRA knows nothing of Ray and was told by the run before: the run is stopped there.
+    """
     wait(lambda: machines.items("pods", "-n", "workflows", "-l", "ray.io/node-type=worker"), 120)
     began = time.monotonic()
     workflow = submit(machines, "train-model", model_version="0", seed="2", workers="2", **SMALL)
     wait(lambda: HAS_LEARNED.search(workflow.log()), 400)
     machines.kubectl("delete", "pod", "-n", "workflows", "-l", "ray.io/node-type=worker", "--grace-period=0", "--force")
-    assert workflow.end(1500) == "Succeeded"
-    figures.keep("seconds of a small training on two workers, one of them killed", time.monotonic() - began)
+    assert workflow.reaches("llara", 1500), workflow.log()
+    figures.keep(
+        "seconds until two workers, one of them killed, have trained LightGCN and LLaRA", time.monotonic() - began
+    )
+    machines.argo("stop", workflow.name)
+    workflow.end(120)  # the next training waits for this one's end
 
 
 def test_kubelet_and_containerd_may_restart(machines: Machines) -> None:

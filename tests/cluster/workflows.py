@@ -43,6 +43,15 @@ class Workflow:
         wait(lambda: self.phase in ENDED, seconds)
         return self.phase
 
+    def reaches(self, template: str, seconds: float) -> bool:
+        """Wait until a template's step has succeeded or the run has ended, and return whether the step has."""
+
+        def succeeded() -> bool:
+            return any(pod["phase"] == "Succeeded" for pod in self.steps(template))
+
+        wait(lambda: succeeded() or self.phase in ENDED, seconds)
+        return succeeded()
+
     def log(self) -> str:
         """Return what its steps have printed."""
         return self._machines.argo("logs", self.name, "--no-color")
