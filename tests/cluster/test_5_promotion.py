@@ -68,21 +68,35 @@ def test_a_better_model_goes_all_the_way(
     load: Listeners,
     figures: Figures,
 ) -> None:
-    """Through shadow and every share; no request fails, and nobody meets two models within one share."""
+    """Through shadow and every share; no request fails, and nobody meets two models within one share.
+
+    On its way, at 5 %, a pod of the canary is killed and somebody else pushes a commit.
+    """
     version, digest = registry.publish_variant("alike", "better")
     began = time.time()
     workflow = submit(machines, "promote-model", model_version=str(version))
+    wait(lambda: _weights(machines)[1] == 5, 600)
+    time.sleep(10)
+    killed = time.time()
+    machines.kill_pod(machines.items("pods", "-n", "segue-canary")[0]["metadata"]["uid"])
+    repository.pull()
+    (repository.tree / "NOTES").write_text("Somebody else was here.\n")
+    repository.push("Push while a model is on its way")
     assert workflow.end(1200) == "Succeeded", workflow.log()
     made = [one for one in commits(repository, "canary", began) if one.pin["digest"] == digest]
     assert [one.pin["weight"] for one in made] == [*SHARES, 0]
     landed = commits(repository, "production", began)
     assert [one.pin["digest"] for one in landed] == [digest]
+    assert (repository.tree / "NOTES").exists()
     figures.keep("seconds from publish to production", landed[0].at - began)
     met = load.answers(began)
-    assert [one for one in met if one.status != 200] == []
+    failed = [one for one in met if one.status != 200]
     figures.keep("requests during a promotion", len(met))
+    figures.keep("requests that failed meanwhile", len(failed))
+    figures.keep("requests that failed since a pod of the canary was killed", sum(one.at >= killed for one in failed))
     two = _met_two(met, [*(one.at for one in made[:-1]), landed[0].at])
     figures.keep("listeners who met two models within one step of the canary", two)
+    assert failed == []
     assert two == 0
 
 

@@ -1,4 +1,4 @@
-"""What is broken on purpose while listeners ask: bundles in the store, a pod of the canary, a promotion, a model."""
+"""What is broken on purpose while listeners ask: bundles in the store, a model."""
 
 import json
 import re
@@ -96,32 +96,6 @@ def _refusal(machines: Machines, name: str) -> str:
     except AssertionError:  # it has no address yet, or is not that far
         return ""
     return next(iter(re.findall(r'^segue_bundle_refused\{reason="(\w+)"\} 1.0$', said, re.MULTILINE)), "")
-
-
-def test_a_promotion_outlives_a_killed_canary_and_a_competing_commit(
-    machines: Machines, repository: Repository, registry: Registry, load: Listeners, figures: Figures
-) -> None:
-    """A pod of the canary is killed at 5 %, somebody else pushes in between, and the promotion comes to its end."""
-    version, digest = registry.publish_variant("alike", "later")
-    began = time.time()
-    workflow = submit(machines, "promote-model", model_version=str(version))
-
-    def has_share() -> bool:
-        pins = [one.pin for one in commits(repository, "canary", began)]
-        return bool(pins) and pins[-1]["digest"] == digest and pins[-1]["weight"] == 5
-
-    wait(has_share, 600)
-    time.sleep(20)
-    machines.kill_pod(machines.items("pods", "-n", "segue-canary")[0]["metadata"]["uid"])
-    (repository.tree / "NOTES").write_text("Somebody else was here.\n")
-    repository.push("Push while a model is on its way")
-    assert workflow.end(1200) == "Succeeded", workflow.log()
-    assert commits(repository, "production")[-1].pin["digest"] == digest
-    repository.pull()
-    assert (repository.tree / "NOTES").exists()
-    failed = [one for one in load.answers(began) if one.status != 200]
-    figures.keep("requests that failed while a canary's pod was killed", len(failed))
-    assert failed == []
 
 
 def test_a_worse_model_stops_at_the_gate(
