@@ -139,8 +139,14 @@ def conditions(item: dict[str, Any]) -> dict[str, str]:
     return {condition["type"]: condition["status"] for condition in item["status"].get("conditions", [])}
 
 
-def wait(until: Callable[[], object], seconds: float) -> float:
+def wait(until: Callable[[], object], seconds: float, every: float = 0.5) -> float:
     """Wait until something is true and return after how many seconds it was.
+
+    Args:
+        until: What is asked. Asking costs a process, or several: on a machine with two cores, what takes minutes is the
+            sooner there, and the more evenly served meanwhile, the less often it is asked for.
+        seconds: How long to wait at most.
+        every: Seconds from one answer to the next question.
 
     Raises:
         AssertionError: If it is not within `seconds`.
@@ -148,5 +154,5 @@ def wait(until: Callable[[], object], seconds: float) -> float:
     began = time.monotonic()
     while not until():
         assert time.monotonic() - began < seconds, f"This did not come about within {seconds:.0f} seconds."
-        time.sleep(0.5)
+        time.sleep(every)
     return time.monotonic() - began

@@ -17,7 +17,7 @@ def test_bare_machines_become_a_cluster(machines: Machines, bare: dict[str, Any]
     nodes = machines.items("nodes")
     assert {node["metadata"]["name"] for node in nodes} == set(bare)
     assert all(conditions(node)["Ready"] == "True" for node in nodes)
-    wait(lambda: all(conditions(pod).get("Ready") == "True" for pod in machines.items("pods", "-A")), 180)
+    wait(lambda: all(conditions(pod).get("Ready") == "True" for pod in machines.items("pods", "-A")), 180, 2)
     figures.keep("seconds from bare machines to everything ready", time.monotonic() - began)
     figures.keep("pods after site.yml", len(machines.items("pods", "-A")))
 

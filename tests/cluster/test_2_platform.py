@@ -26,7 +26,7 @@ def test_the_platform_comes_up(machines: Machines, repository: Repository, figur
     repository.push("Begin")
     began = time.monotonic()
     assert play("platform.yml") > 0
-    wait(lambda: all(map(is_true_to_git, machines.items("applications", "-n", "argocd"))), 600)
+    wait(lambda: all(map(is_true_to_git, machines.items("applications", "-n", "argocd"))), 600, 2)
     figures.keep("seconds from platform.yml to Synced and Healthy", time.monotonic() - began)
     names = {application["metadata"]["name"] for application in machines.items("applications", "-n", "argocd")}
     assert names >= {
@@ -45,7 +45,7 @@ def test_the_training_templates_come_up(machines: Machines, figures: Figures) ->
     """The second playbook hands Segue itself to Argo CD; no environment is there before its first pin."""
     began = time.monotonic()
     assert play("app.yml") > 0
-    wait(lambda: all(map(is_true_to_git, machines.items("applications", "-n", "argocd"))), 300)
+    wait(lambda: all(map(is_true_to_git, machines.items("applications", "-n", "argocd"))), 300, 2)
     figures.keep("seconds from app.yml to Synced and Healthy", time.monotonic() - began)
     templates = {template["metadata"]["name"] for template in machines.items("workflowtemplates", "-n", "workflows")}
     assert templates >= {"train-model", "promote-model", "rollback-model", "build-images"}

@@ -41,7 +41,7 @@ def test_a_bad_dataset_ends_at_validation(machines: Machines) -> None:
 def test_a_training_outlives_its_pod_and_its_stores(machines: Machines) -> None:
     """A pod of LightGCN is killed in the middle; MinIO and MLflow are away for a minute. The run ends all the same."""
     workflow = submit(machines, "train-model", model_version="0", seed="1", **SMALL)
-    wait(lambda: HAS_LEARNED.search(workflow.log()), 300)
+    wait(lambda: HAS_LEARNED.search(workflow.log()), 300, 1)
     (first,) = workflow.pods("lightgcn")
     machines.kubectl("delete", "pod", first, "-n", "workflows", "--grace-period=0", "--force")
     # Argo CD would bring them back within seconds, so it looks away from them for that minute.
@@ -53,7 +53,7 @@ def test_a_training_outlives_its_pod_and_its_stores(machines: Machines) -> None:
     for name, target in STORES.items():
         machines.kubectl("scale", target, "-n", name, "--replicas=1")
         machines.kubectl("annotate", "application", name, "-n", "argocd", f"{look_away}-")
-    wait(lambda: "lightgcn: going on after epoch" in workflow.log(), 400)  # read before its pods are tidied away
+    wait(lambda: "lightgcn: going on after epoch" in workflow.log(), 400, 2)  # read before its pods are tidied away
     assert workflow.end(1200) == "Succeeded"
 
 
@@ -65,7 +65,7 @@ def test_two_workers_train_on_ray_and_one_is_killed(machines: Machines, figures:
     wait(lambda: machines.items("pods", "-n", "workflows", "-l", "ray.io/node-type=worker"), 120)
     began = time.monotonic()
     workflow = submit(machines, "train-model", model_version="0", seed="2", workers="2", **SMALL)
-    wait(lambda: HAS_LEARNED.search(workflow.log()), 400)
+    wait(lambda: HAS_LEARNED.search(workflow.log()), 400, 1)
     machines.kubectl("delete", "pod", "-n", "workflows", "-l", "ray.io/node-type=worker", "--grace-period=0", "--force")
     assert workflow.reaches("llara", 1500), workflow.log()
     figures.keep(

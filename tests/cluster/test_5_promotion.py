@@ -75,7 +75,7 @@ def test_a_better_model_goes_all_the_way(
     version, digest = registry.publish_variant("alike", "better")
     began = time.time()
     workflow = submit(machines, "promote-model", model_version=str(version))
-    wait(lambda: _weights(machines)[1] == 5, 600)
+    wait(lambda: _weights(machines)[1] == 5, 600, 3)
     time.sleep(10)
     killed = time.time()
     machines.kill_pod(machines.items("pods", "-n", "segue-canary")[0]["metadata"]["uid"])

@@ -109,7 +109,7 @@ def test_pods_that_had_nowhere_to_go_ran_on(machines: Machines, upgrade: Upgrade
 
 def test_the_platform_is_well_afterwards(machines: Machines, upgrade: Upgrade) -> None:
     """Every application is Synced and Healthy again."""
-    wait(lambda: all(map(is_true_to_git, machines.items("applications", "-n", "argocd"))), 300)
+    wait(lambda: all(map(is_true_to_git, machines.items("applications", "-n", "argocd"))), 300, 2)
 
 
 def test_a_second_upgrade_changes_nothing(upgrade: Upgrade, figures: Figures) -> None:

@@ -40,7 +40,7 @@ class Workflow:
 
     def end(self, seconds: float) -> str:
         """Wait for its end and return its phase."""
-        wait(lambda: self.phase in ENDED, seconds)
+        wait(lambda: self.phase in ENDED, seconds, 3)
         return self.phase
 
     def reaches(self, template: str, seconds: float) -> bool:
@@ -49,7 +49,7 @@ class Workflow:
         def succeeded() -> bool:
             return any(pod["phase"] == "Succeeded" for pod in self.steps(template))
 
-        wait(lambda: succeeded() or self.phase in ENDED, seconds)
+        wait(lambda: succeeded() or self.phase in ENDED, seconds, 3)
         return succeeded()
 
     def log(self) -> str:
