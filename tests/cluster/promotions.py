@@ -58,11 +58,11 @@ class Registry:
         said = self._call("publish", "--bundle", str(bundle.path), "--report", str(file))
         return int(said.split()[1])  # version N
 
-    def publish_variant(self, fault: str, name: str) -> tuple[int, str]:
-        """Publish a variant of the first model, and return its version and digest."""
+    def publish_variants(self, faults: dict[str, str]) -> dict[str, tuple[int, str]]:
+        """Publish variants of the first model, by their names, and return their versions and digests."""
         bundle, report = self.fetch(1)
-        made = variant(bundle, fault, self._folder / name)
-        return self.publish(made, report), made.digest
+        made = {name: variant(bundle, fault, self._folder / name) for name, fault in faults.items()}
+        return {name: (self.publish(one, report), one.digest) for name, one in made.items()}
 
     def sign(self, version: int) -> None:
         """Sign a version's bundle by the key of the cluster."""

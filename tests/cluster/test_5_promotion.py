@@ -17,6 +17,8 @@ from tests.cluster.promotions import Answer, Listeners, Registry, commits
 from tests.cluster.workflows import Workflow, submit
 
 SHARES = [0, 1, 5, 25, 50]
+FAULTS = {"better": "alike", "errs": "errs", "slow": "slow", "skipped": "alike"}
+"""What is promoted after the first model, and what is wrong with each: that it is skipped is the listeners' doing."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,13 @@ def _answers_with(machines: Machines) -> str:
 
 
 @pytest.fixture(scope="module")
-def load(machines: Machines, first: Workflow, crowd: Listeners) -> Iterator[Listeners]:
+def published(registry: Registry, first: Workflow) -> dict[str, tuple[int, str]]:
+    """Versions and digests of all that follow the first; before listeners come, so that it takes no core from them."""
+    return registry.publish_variants(FAULTS)
+
+
+@pytest.fixture(scope="module")
+def load(machines: Machines, published: dict[str, tuple[int, str]], crowd: Listeners) -> Iterator[Listeners]:
     """Twenty requests a second."""
     with crowd.there(machines):
         yield crowd
@@ -64,7 +72,7 @@ def load(machines: Machines, first: Workflow, crowd: Listeners) -> Iterator[List
 def test_a_better_model_goes_all_the_way(
     machines: Machines,
     repository: Repository,
-    registry: Registry,
+    published: dict[str, tuple[int, str]],
     load: Listeners,
     figures: Figures,
 ) -> None:
@@ -72,7 +80,7 @@ def test_a_better_model_goes_all_the_way(
 
     On its way, at 5 %, a pod of the canary is killed and somebody else pushes a commit.
     """
-    version, digest = registry.publish_variant("alike", "better")
+    version, digest = published["better"]
     began = time.time()
     workflow = submit(machines, "promote-model", model_version=str(version))
     wait(lambda: _weights(machines)[1] == 5, 600, 3)
@@ -104,13 +112,13 @@ def test_a_better_model_goes_all_the_way(
 def test_a_bad_model_is_caught_at_the_canary(
     machines: Machines,
     repository: Repository,
-    registry: Registry,
+    published: dict[str, tuple[int, str]],
     load: Listeners,
     figures: Figures,
     fault: str,
 ) -> None:
     """It passes offline and before listeners; they tell, and it is off all traffic within two minutes."""
-    version, digest = registry.publish_variant("alike" if fault == "skipped" else fault, fault)
+    version, digest = published[fault]
     if fault == "skipped":
         load.disliked.write_text(f"{digest}\n")
     stands = commits(repository, "production")[-1].pin["digest"]
