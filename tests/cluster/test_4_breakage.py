@@ -26,7 +26,6 @@ SMALL = {
     ),
 }
 HAS_LEARNED = re.compile(r"lightgcn: +[1-9]\d?%")
-STORES = {"objects": "statefulset/minio", "mlflow": "deployment/mlflow"}  # application, also namespace → what runs
 
 
 def test_a_bad_dataset_ends_at_validation(machines: Machines) -> None:
@@ -38,29 +37,10 @@ def test_a_bad_dataset_ends_at_validation(machines: Machines) -> None:
     assert "No playlist with two usable tracks is left" in workflow.log()
 
 
-def test_a_training_outlives_its_pod_and_its_stores(machines: Machines) -> None:
-    """A pod of LightGCN is killed in the middle; MinIO and MLflow are away for a minute. The run ends all the same."""
-    workflow = submit(machines, "train-model", model_version="0", seed="1", **SMALL)
-    wait(lambda: HAS_LEARNED.search(workflow.log()), 300, 1)
-    (first,) = workflow.pods("lightgcn")
-    machines.kubectl("delete", "pod", first, "-n", "workflows", "--grace-period=0", "--force")
-    # Argo CD would bring them back within seconds, so it looks away from them for that minute.
-    look_away = "argocd.argoproj.io/skip-reconcile"
-    for name, target in STORES.items():
-        machines.kubectl("annotate", "application", name, "-n", "argocd", f"{look_away}=true")
-        machines.kubectl("scale", target, "-n", name, "--replicas=0")
-    time.sleep(60)
-    for name, target in STORES.items():
-        machines.kubectl("scale", target, "-n", name, "--replicas=1")
-        machines.kubectl("annotate", "application", name, "-n", "argocd", f"{look_away}-")
-    wait(lambda: "lightgcn: going on after epoch" in workflow.log(), 400, 2)  # read before its pods are tidied away
-    assert workflow.end(1200) == "Succeeded"
-
-
 def test_two_workers_train_on_ray_and_one_is_killed(machines: Machines, figures: Figures) -> None:
     """KubeRay's cluster trains LightGCN and LLaRA data-parallel, and the pod of one of its workers goes meanwhile.
 
-    What comes after LLaRA knows nothing of Ray and was told by the run before: the run is stopped there.
+    What comes after LLaRA knows nothing of Ray and is told by other runs: this one is stopped there.
     """
     wait(lambda: machines.items("pods", "-n", "workflows", "-l", "ray.io/node-type=worker"), 120)
     began = time.monotonic()
