@@ -148,9 +148,16 @@ def test_a_rollback_outlasts_a_refresh(machines: Machines, repository: Repositor
     production = commits(repository, "production")[-1].pin["digest"]
     for name in ("segue", "segue-canary", "segue-production"):
         machines.kubectl("annotate", "application", name, "-n", "argocd", "argocd.argoproj.io/refresh=hard")
-    time.sleep(30)
+    wait(lambda: not _waits_for_a_refresh(machines), 60)
+    time.sleep(10)  # what it had to change would be changed by then
     assert commits(repository, "canary")[-1].pin["weight"] == 0
     assert {_answers_with(machines) for _ in range(20)} == {production}
+
+
+def _waits_for_a_refresh(machines: Machines) -> bool:
+    """Whether Argo CD, which takes the request away once it has looked, has yet to look."""
+    asked = machines.items("applications", "-n", "argocd")
+    return any("argocd.argoproj.io/refresh" in one["metadata"].get("annotations", {}) for one in asked)
 
 
 def test_production_outlives_what_breaks(
