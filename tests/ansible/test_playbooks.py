@@ -73,11 +73,24 @@ def test_every_secret_that_a_pod_reads_is_made() -> None:
     for render in (ANSIBLE.parent / "tests/k8s/expected").glob("*.yaml"):
         for manifest in yaml.safe_load_all(render.read_text()):
             for reference in _references(manifest, "secretKeyRef"):
-                if not reference["name"].startswith("seaweedfs"):
-                    assert (manifest["metadata"]["namespace"], reference["name"], reference["key"]) in made
+                assert (manifest["metadata"]["namespace"], reference["name"], reference["key"]) in made
             for volume in _references(manifest, "secret"):
-                if not volume.get("optional") and not volume["secretName"].startswith("seaweedfs"):
+                if not volume.get("optional"):
                     assert (manifest["metadata"]["namespace"], volume["secretName"]) in mounted
+
+
+def test_every_volume_of_the_platform_has_its_folder() -> None:
+    """Where no storage class makes them; SeaweedFS's is beside MinIO's, which keeps what it has."""
+    defaults = yaml.safe_load((ANSIBLE / "roles/volumes/defaults/main.yml").read_text())
+    made = {(one["namespace"], one["claim"]) for one in defaults["volumes_wanted"] + defaults["volumes_seaweedfs"]}
+    claimed = {
+        (one["metadata"]["namespace"], f"{claim['metadata']['name']}-{one['metadata']['name']}-0")
+        for render in (ANSIBLE.parent / "tests/k8s/expected").glob("*.yaml")
+        for one in yaml.safe_load_all(render.read_text())
+        if one["kind"] == "StatefulSet"
+        for claim in one["spec"].get("volumeClaimTemplates", [])
+    }
+    assert claimed == made - {("workflows", "checkpoints")}
 
 
 def _signing(secret: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +22,8 @@ from inference.__main__ import main
 from segue.bundle import Bundle
 
 COMPONENT = Path(__file__).parents[2] / "k8s/platform/objects/seaweedfs/seaweedfs.yaml"
-# What the component's comment says of its Secret: who may do what.
-READER = {"name": "reader", "actions": ["Read:segue/store/bundles/*"]}
-WRITER = {"name": "writer", "actions": ["Admin:segue"]}
+BUCKET = COMPONENT.with_name("bucket.py")
+IDENTITIES = "/var/run/segue/identities/s3.json"
 
 
 def free_ports(count: int) -> list[int]:
@@ -39,8 +39,22 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def identity(one: dict[str, Any]) -> dict[str, Any]:
-    return {**one, "credentials": [{"accessKey": one["name"], "secretKey": f"secret-of-{one['name']}"}]}
+def pod() -> dict[str, Any]:
+    """Return the component's pod."""
+    specification: dict[str, Any] = yaml.safe_load(COMPONENT.read_text())["spec"]["template"]["spec"]
+    return specification
+
+
+def write_identities(target: Path) -> None:
+    """Write the accounts as the component's own script does."""
+    (script,) = pod()["initContainers"]
+    keys = {f"{who}_{what}_KEY": f"{secret}{who.lower()}" for who in ("READER", "WRITER") for what, secret in _KEYS}
+    assert [one["name"] for one in script["env"]] == list(keys)
+    (text,) = script["args"]
+    subprocess.run([*script["command"], text.replace(IDENTITIES, str(target))], env={**os.environ, **keys}, check=True)
+
+
+_KEYS = (("ACCESS", ""), ("SECRET", "secret-of-"))
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +65,15 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("There is no SeaweedFS here; make airgap builds it (build/airgap/tools/weed).")
     folder = tmp_path_factory.mktemp("seaweedfs")
     (folder / "data").mkdir()
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity(READER), identity(WRITER)]}))
-    (container,) = yaml.safe_load(COMPONENT.read_text())["spec"]["template"]["spec"]["containers"]
-    mounted = {"/var/run/segue/identities/s3.json": folder / "s3.json", "/data": folder / "data"}
-    arguments = [one for one in container["args"] if not one.startswith(("-s3.port", "-metricsPort", "-ip.bind"))]
+    write_identities(folder / "s3.json")
+    (container,) = pod()["containers"]
+    mounted = {IDENTITIES: folder / "s3.json", "/data": folder / "data"}
+    arguments = [one for one in container["args"] if not one.startswith(("-s3.port", "-metricsPort"))]
     for place, ours in mounted.items():
         arguments = [one.replace(f"={place}", f"={ours}") for one in arguments]
     names = ("master.port", "volume.port", "filer.port", "s3.port", "metricsPort")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
-    arguments += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", *(f"-{name}={port}" for name, port in ports.items())]
+    arguments += [f"-{name}={port}" for name, port in ports.items()]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([weed, *arguments], cwd=folder, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{ports['s3.port']}"
@@ -81,6 +95,16 @@ def wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) ->
             pass
         time.sleep(0.2)
     raise AssertionError(log.read_text()[-3000:])
+
+
+def test_its_accounts_have_the_keys_that_bootstrap_made(tmp_path: Path) -> None:
+    """The reader reads bundles and nothing else; the writer has the whole bucket, and no other."""
+    write_identities(tmp_path / "s3.json")
+    reader, writer = json.loads((tmp_path / "s3.json").read_text())["identities"]
+    assert reader["credentials"] == [{"accessKey": "reader", "secretKey": "secret-of-reader"}]
+    assert reader["actions"] == ["Read:segue/store/bundles/*"]
+    assert writer["credentials"] == [{"accessKey": "writer", "secretKey": "secret-of-writer"}]
+    assert writer["actions"] == ["Admin:segue"]
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +134,13 @@ def test_a_bundle_is_published_and_fetched_as_a_pod_does(
     back = Bundle.open(target, bundles[0].digest)
     for name in ("manifest.json", *bundles[0].manifest.files):
         assert back.file(name).read_bytes() == bundles[0].file(name).read_bytes()
+
+
+def test_the_bucket_is_made_before_anybody_writes(endpoint: str) -> None:
+    """By the component's own script, and as often as the component is synced."""
+    for _ in range(2):
+        subprocess.run([sys.executable, BUCKET], env={**os.environ, "S3_ENDPOINT": endpoint}, check=True)
+    assert open_objects("s3://segue", endpoint).read("begun") == b""
 
 
 def test_a_large_object_comes_in_parts(endpoint: str, tmp_path: Path) -> None:

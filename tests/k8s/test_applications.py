@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.k8s.pods import Renders
+from tests.k8s.pods import Renders, pods
 from tests.k8s.rendering import objects, render
 
 OTHERS = "http://git.git.svc/other.git"
 RAY = {"k8s/platform/ray/operator", "k8s/platform/ray/cluster"}
-# Rendered by no application: the roots are what Ansible's own two point to, SeaweedFS stands ready beside MinIO, and
-# Ray is a component that an installation asks for.
+# Rendered by no application: the roots are what Ansible's own two point to, SeaweedFS and Ray are components that an
+# installation asks for.
 BESIDE = {"k8s/roots/platform", "k8s/roots/segue", "k8s/platform/objects/seaweedfs"} | RAY
 
 
@@ -101,6 +101,30 @@ def test_ray_comes_to_who_asks_for_it(copy: Path, rendered: Renders) -> None:
     waves = ("kuberay-definitions", "kuberay")
     first, then = (int(found[name]["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"]) for name in waves)
     assert first < then
+
+
+def test_seaweedfs_takes_minios_place_where_it_is_asked_for(copy: Path, rendered: Renders) -> None:
+    """One component: the application of the object store, and nothing else, has another folder."""
+    file = copy / "k8s/roots/platform/kustomization.yaml"
+    file.write_text(file.read_text() + yaml.safe_dump({"components": ["../components/seaweedfs"]}))
+    before, after = rendered["k8s/roots/platform"], objects(render(file.parent))
+    changed = [(was, now) for was, now in zip(before, after, strict=True) if was != now]
+    ((minio, seaweedfs),) = changed
+    assert minio["metadata"]["name"] == "objects"
+    assert seaweedfs["spec"]["source"].pop("path") == "k8s/platform/objects/seaweedfs"
+    assert minio["spec"]["source"].pop("path") == "k8s/platform/objects/minio"
+    assert minio == seaweedfs
+
+
+def test_prometheus_may_ask_where_pods_say(rendered: Renders) -> None:
+    """A policy of its namespace lets Prometheus in at the port that a pod of the object store names for its metrics."""
+    for folder in ("k8s/platform/objects/minio", "k8s/platform/objects/seaweedfs"):
+        (metadata,) = (m for where, m, _ in pods({folder: rendered[folder]}) if " StatefulSet " in where)
+        policies = [one["spec"]["ingress"] for one in rendered[folder] if one["kind"] == "NetworkPolicy"]
+        open_to_it = [
+            str(port["port"]) for (rule,) in policies if "monitoring" in str(rule["from"]) for port in rule["ports"]
+        ]
+        assert metadata["annotations"]["prometheus.io/port"] in open_to_it
 
 
 @pytest.mark.parametrize("root", ["platform", "segue"])
