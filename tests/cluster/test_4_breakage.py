@@ -52,7 +52,7 @@ def test_two_workers_train_on_ray_and_one_is_killed(machines: Machines, figures:
         "seconds until two workers, one of them killed, have trained LightGCN and LLaRA", time.monotonic() - began
     )
     machines.argo("stop", workflow.name)
-    workflow.end(120)  # the next training waits for this one's end
+    workflow.end(300)  # the next training waits for this one's end
 
 
 def test_kubelet_and_containerd_may_restart(machines: Machines) -> None:

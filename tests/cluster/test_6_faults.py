@@ -52,7 +52,7 @@ def test_a_worse_model_stops_at_the_gate(machines: Machines, repository: Reposit
     wait(lambda: any(pod["phase"] == "Failed" for pod in refused.steps("promote")), 300, 2)
     assert "pass" in refused.log()
     machines.argo("stop", refused.name)  # by itself it asks three times more, with growing pauses, and is told the same
-    assert refused.end(120) == "Failed"
+    assert refused.end(300) == "Failed"
     assert {name: commits(repository, name)[-1].pin for name in before} == before
 
 
