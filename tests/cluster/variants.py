@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from segue.bundle import MODEL, Bundle, write_bundle
+from segue.bundle import MODEL, QUERY_MODEL, Bundle, write_bundle
 from tests.cluster.listeners import LONG
 
 _FAULTS = ("alike", "errs", "slow")
@@ -28,13 +28,17 @@ def variant(bundle: Bundle, fault: str, folder: Path) -> Bundle:
     """
     assert fault in _FAULTS
     files = {name: bundle.file(name) for name in bundle.manifest.files}
+    facts = dict(bundle.manifest.model)
     if fault != "alike":
         model = onnx.load(bundle.file(MODEL))
         _add_fault(model.graph, _failing() if fault == "errs" else _computing())
         files[MODEL] = folder.with_suffix(".onnx")
         onnx.save(model, files[MODEL])
+        # The fault stands in the whole graph, so that is what has to rank.
+        files.pop(QUERY_MODEL, None)
+        facts.pop("scan", None)
     lineage = {**bundle.manifest.lineage, "variant": folder.name}
-    return write_bundle(folder, files, bundle.manifest.model, lineage, bundle.manifest.synthetic)
+    return write_bundle(folder, files, facts, lineage, bundle.manifest.synthetic)
 
 
 def _add_fault(graph: onnx.GraphProto, fault: onnx.GraphProto) -> None:
