@@ -159,20 +159,23 @@ def memory(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
                 statuses = asyncio.run(repeat(service.host, service.port, requests, options.count // 20, 4))
                 bad += sum(statuses.values()) - statuses[200]
                 marks.append(service.megabytes())
-            swaps = []
+            swaps, settled = [], []
             for number in range(1, options.swaps + 1):
                 version = point(number)
                 while json.loads(service.get("/model"))["version"] != version:
                     statuses = asyncio.run(repeat(service.host, service.port, requests, 20, 4))
                     bad += sum(statuses.values()) - statuses[200]
                 swaps.append(service.megabytes())
+                time.sleep(1)  # who began with the model before is answered, and lets go of it
+                settled.append(service.megabytes())
         return {
             "requests": options.count,
             "not_answered_200": bad,
             "resident_megabytes_by_twentieth": marks,
             "resident_megabytes_by_swap": swaps,
             "last_over_first_quarter": statistics.median(marks[-5:]) / statistics.median(marks[:5]),
-            "last_over_first_swaps": statistics.median(swaps[-5:]) / statistics.median(swaps[:5]),
+            "resident_megabytes_a_second_later": settled,
+            "last_over_first_swaps": statistics.median(settled[-5:]) / statistics.median(settled[:5]),
         }
 
 
