@@ -143,3 +143,10 @@ def test_grams_are_the_same_on_every_machine() -> None:
 def test_an_empty_title_has_no_grams() -> None:
     """Spaces alone are no title."""
     assert title_grams("  ", 100, 10).tolist() == []
+
+
+@given(st.text(st.characters(max_codepoint=127)).filter(lambda text: any(c.isalnum() for c in text)))
+def test_ascii_is_spelled_as_anything_else(text: str) -> None:
+    """Its own short way gives what the way for all scripts gives: a word in another changes nothing before it."""
+    assert words(f"{text} é") == [*words(text), "e"]
+    assert normalise_title(f"{text} é") == f"{normalise_title(text)} é"
