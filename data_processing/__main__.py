@@ -86,6 +86,7 @@ def _add_ingest(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add(
         "--features", type=Path, metavar="FILE", help="CSV or Parquet to join: uri or track and artist, genres, numbers"
     )
+    _add_processes(ingest_)
     ingest_.set_defaults(run=_ingest)
 
 
@@ -104,6 +105,12 @@ def _add_sample(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add("--tracks", type=int, default=8000, help="how many there are to choose from (default 8000)")
     add("--seed", type=int, default=0, help="the same seed, the same bytes (default 0)")
     sample.set_defaults(run=_sample)
+
+
+def _add_processes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--processes", type=int, metavar="N", help="how many work at it (default: all cores); the bytes are the same"
+    )
 
 
 def _columns(text: str) -> dict[str, str]:
@@ -125,6 +132,7 @@ def _ingest(given: argparse.Namespace) -> None:
         given.columns,
         given.lyrics,
         given.features,
+        given.processes,
     )
     found = find_sources(given.paths, given.format)
     if found.left_out:

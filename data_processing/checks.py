@@ -38,17 +38,25 @@ def fault(entry: Any) -> str | None:
     """Return the reason why an entry cannot be used, one of `REASONS`, or None for a good one."""
     if not isinstance(entry, Entry):
         return NOT_AN_ENTRY
-    title, artist, uri, album, position, duration = entry
+    title, artist, uri, album, _, _ = entry
     if not (isinstance(title, str) and isinstance(artist, str) and isinstance(uri, str) and isinstance(album, str)):
         return WRONG_TYPE
     if not uri.strip() and not (title.strip() and artist.strip()):
         return MISSING_IDENTITY
+    if reason := numbers_fault(entry):
+        return reason
+    if damaged(title) or damaged(artist) or damaged(album) or damaged(uri):
+        return ENCODING_DAMAGE
+    return None
+
+
+def numbers_fault(entry: Entry) -> str | None:
+    """Return what is wrong with an entry's position or duration, None if nothing is."""
+    position, duration = entry.position, entry.duration
     if position is not None and not _whole(position):
         return IMPOSSIBLE_POSITION
     if duration is not None and not _plausible(duration):
         return IMPOSSIBLE_DURATION
-    if damaged(title) or damaged(artist) or damaged(album) or damaged(uri):
-        return ENCODING_DAMAGE
     return None
 
 

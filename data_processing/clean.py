@@ -4,68 +4,79 @@ import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from data_processing.checks import DUPLICATE_TRACK
-from data_processing.collect import Collected
+from data_processing.copies import runs
+from data_processing.gathered import UNKEYED, Gathered
+from data_processing.processes import Work
 from data_processing.rejections import Rejections
+from data_processing.spellings import pairs, same_names
 from segue.text import match_key
 
 Ints = NDArray[np.int64]
 FEWEST_TRACKS = 2
+_AT_ONCE = 1 << 22  # entries that are sorted together: what a sort needs beside them then stays below 200 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """The kept playlists as columns. Track numbers are still those of `Collected`; some are not used any more.
+    """The kept playlists as columns. Track numbers are still those of `Gathered`; some are not used any more.
 
     Attributes:
-        uris: Each track's URI; one that is known by its name only has a URI made from that name.
+        uris: Each track's URI, strings of shape (tracks,); one that is known by its name only has a URI made from that
+            name.
         names: Each track's name id, shape (tracks,): same normalised title and artist, same id; -1 without a name.
-        playlists: Numbers in `Collected` of the kept playlists, rising, shape (playlists,).
+        playlists: Numbers in `Gathered` of the kept playlists, rising, shape (playlists,).
         starts: Where each kept playlist's entries begin, shape (playlists + 1,).
         tracks: The entries' tracks, by playlist and position, shape (entries,).
         catalogue: The tracks that the catalogue is to hold, rising, shape (kept tracks,).
         counts: What cleaning did, for the report.
     """
 
-    uris: list[str]
+    uris: pa.Array
     names: Ints
     playlists: Ints
     starts: Ints
-    tracks: Ints
+    tracks: NDArray[np.int32]
     catalogue: Ints
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def clean(collected: Collected, rejections: Rejections) -> Cleaned:
+def clean(gathered: Gathered, rejections: Rejections, work: Work) -> Cleaned:
     """Link tracks without a URI to the URI of their name, drop repeats and playlists of fewer than two tracks.
 
     Raises:
         InputError: A track is repeated in a playlist and the rejections are strict.
     """
-    names = _name_ids(collected)
-    link, by_name = _links(collected, names)
-    playlist, track = _ordered(collected)
-    linked = link[track] != track
-    track = link[track]
-    first = _first_places(playlist, track, len(collected.uris))
-    _report_repeats(collected, playlist, track, first, rejections)
-    playlist, track = playlist[first], track[first]
-    lengths = np.bincount(playlist, minlength=len(collected.names))
-    kept = np.flatnonzero(lengths >= FEWEST_TRACKS)
-    long_enough = lengths[playlist] >= FEWEST_TRACKS
+    names = _name_ids(gathered, work)
+    unkeyed = pc.starts_with(gathered.keys, UNKEYED).to_numpy(zero_copy_only=False)
+    link = _links(gathered, names, unkeyed)
+    tracks = link[gathered.tracks]
+    linked = int((tracks != gathered.tracks).sum())
+    first = _first_places(gathered, tracks, rejections)
+    starts = _starts(gathered.lengths)
+    lengths = np.add.reduceat(np.append(first, False), starts[:-1], dtype=np.int64) * (gathered.lengths > 0)
+    long_enough = lengths >= FEWEST_TRACKS
     counts = {
-        "playlists_too_short": len(collected.names) - len(kept),
-        "playlist_names_damaged": collected.damaged_names,
-        "tracks_without_uri": len(by_name),
+        "playlists_too_short": int((~long_enough).sum()),
+        "playlist_names_damaged": gathered.facts["damaged_names"],
+        "tracks_without_uri": int(unkeyed.sum()),
         "tracks_linked_to_uri_by_name": int((link != np.arange(len(link))).sum()),
-        "entries_linked_to_uri_by_name": int(linked.sum()),
+        "entries_linked_to_uri_by_name": linked,
     }
-    starts = np.concatenate([[0], np.cumsum(lengths[kept])])
-    uris = [uri or made_uri(collected.titles[i], collected.artists[i]) for i, uri in enumerate(collected.uris)]
-    track = track[long_enough]
-    return Cleaned(uris, names, kept, starts, track, np.unique(track), counts)
+    tracks = tracks[first & np.repeat(long_enough, gathered.lengths)]
+    return Cleaned(
+        uris=_uris(gathered, unkeyed),
+        names=names,
+        playlists=np.flatnonzero(long_enough),
+        starts=_starts(lengths[long_enough]),
+        tracks=tracks,
+        catalogue=np.flatnonzero(np.bincount(tracks, minlength=len(link))),
+        counts=counts,
+    )
 
 
 def made_uri(title: str, artist: str) -> str:
@@ -74,54 +85,54 @@ def made_uri(title: str, artist: str) -> str:
     return f"segue:track:{hashlib.sha256(name.encode()).hexdigest()[:22]}"
 
 
-def _name_ids(collected: Collected) -> Ints:
-    artists = {artist: match_key(artist) for artist in set(collected.artists)}
-    numbers: dict[tuple[str, str], int] = {}
-    ids = np.full(len(collected.uris), -1, np.int64)
-    for i, (title, artist) in enumerate(zip(collected.titles, collected.artists, strict=True)):
-        if title and artist:
-            ids[i] = numbers.setdefault((match_key(title), artists[artist]), len(numbers))
-    return ids
+def _starts(lengths: NDArray[np.integer]) -> Ints:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
-def _links(collected: Collected, names: Ints) -> tuple[Ints, list[int]]:
-    """Return each track's final number, and the tracks without a URI; one links to the most used URI of its name."""
-    uses = np.bincount(_column(collected.entry_track), minlength=len(collected.uris))
-    link = np.arange(len(collected.uris))
-    without = [i for i, uri in enumerate(collected.uris) if not uri]
-    wanted = {int(names[i]) for i in without}
-    best: dict[int, int] = {}
-    for i in np.flatnonzero(np.isin(names, list(wanted))).tolist():
-        name, uri = int(names[i]), collected.uris[i]
-        if uri and (name not in best or (-uses[i], uri) < (-uses[best[name]], collected.uris[best[name]])):
-            best[name] = i
-    for i in without:
-        link[i] = best.get(int(names[i]), i)
-    return link, without
+def _name_ids(gathered: Gathered, work: Work) -> Ints:
+    ids = pairs(same_names(gathered.titles, work), same_names(gathered.artists, work))
+    named = pc.and_(pc.not_equal(gathered.titles, ""), pc.not_equal(gathered.artists, ""))
+    return np.where(named.to_numpy(zero_copy_only=False), ids, -1)
 
 
-def _column(values: ArrayLike) -> Ints:
-    return np.asarray(values, np.int32).astype(np.int64)
+def _links(gathered: Gathered, names: Ints, unkeyed: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return each track's final number, shape (tracks,); one without a URI links to the most used URI of its name."""
+    link = np.arange(len(names), dtype=np.int32)
+    if not unkeyed.any():
+        return link
+    uses = np.bincount(gathered.tracks, minlength=len(names))
+    namesakes = np.flatnonzero(np.isin(names, names[unkeyed]) & ~unkeyed)
+    best: dict[int, tuple[int, str, int]] = {}  # name id to its URIs' least of (-uses, URI, number)
+    for i, uri in zip(namesakes.tolist(), gathered.keys.take(pa.array(namesakes)).to_pylist(), strict=True):
+        name, rank = int(names[i]), (-int(uses[i]), uri, i)
+        best[name] = min(best.get(name, rank), rank)
+    for i in np.flatnonzero(unkeyed).tolist():
+        link[i] = best[int(names[i])][2] if int(names[i]) in best else i
+    return link
 
 
-def _ordered(collected: Collected) -> tuple[Ints, Ints]:
-    """Return the entries' playlists and tracks by playlist, then position, then order of reading."""
-    playlist, position = _column(collected.entry_playlist), _column(collected.entry_position)
-    order = np.lexsort((position, playlist))
-    return playlist[order], _column(collected.entry_track)[order]
-
-
-def _first_places(playlist: Ints, track: Ints, tracks: int) -> NDArray[np.bool_]:
-    """Return whether each entry is its track's first in its playlist."""
-    first = np.zeros(len(playlist), bool)
-    first[np.unique(playlist * max(tracks, 1) + track, return_index=True)[1]] = True
+def _first_places(gathered: Gathered, tracks: NDArray[np.int32], rejections: Rejections) -> NDArray[np.bool_]:
+    """Return whether each entry is its track's first in its playlist; count those that are not as rejected."""
+    first = np.zeros(len(tracks), bool)
+    starts = _starts(gathered.lengths)
+    for low, high in runs(starts, _AT_ONCE):
+        begin, end = int(starts[low]), int(starts[high])
+        playlist = np.repeat(np.arange(high - low), gathered.lengths[low:high])
+        keys = playlist * len(gathered.keys) + tracks[begin:end]
+        first[begin + np.unique(keys, return_index=True)[1]] = True
+        for i in np.flatnonzero(~first[begin:end]).tolist():
+            where = f"Playlist {gathered.source_ids[low + int(playlist[i])].as_py()!a}"
+            rejections.add(DUPLICATE_TRACK, where, _shown(gathered, int(tracks[begin + i])))
     return first
 
 
-def _report_repeats(
-    collected: Collected, playlist: Ints, track: Ints, first: NDArray[np.bool_], rejections: Rejections
-) -> None:
-    for i in np.flatnonzero(~first).tolist():
-        where = f"Playlist {collected.source_ids[playlist[i]]!a}"
-        number = int(track[i])
-        rejections.add(DUPLICATE_TRACK, where, collected.uris[number] or collected.titles[number])
+def _shown(gathered: Gathered, track: int) -> str:
+    key = str(gathered.keys[track].as_py())
+    return str(gathered.titles[track].as_py()) if key.startswith(UNKEYED) else key
+
+
+def _uris(gathered: Gathered, unkeyed: NDArray[np.bool_]) -> pa.Array:
+    which = pa.array(np.flatnonzero(unkeyed))
+    titles, artists = gathered.titles.take(which).to_pylist(), gathered.artists.take(which).to_pylist()
+    made = [made_uri(title, artist) for title, artist in zip(titles, artists, strict=True)]
+    return pc.replace_with_mask(gathered.keys, pa.array(unkeyed), pa.array(made, pa.string()))

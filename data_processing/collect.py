@@ -1,70 +1,41 @@
-"""Takes playlists as they are read, checks each entry, and keeps what is good as compact columns.
-
-An entry costs twelve bytes, a track its strings once; a million playlists fit in a few gigabytes.
-"""
+"""Takes playlists as they are read, checks each entry, and keeps what is good as compact columns."""
 
 import re
 from array import array
-from collections.abc import Hashable
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from data_processing.checks import NOT_A_PLAYLIST, damaged, fault
+import numpy as np
+import pyarrow as pa
+
+from data_processing.checks import NOT_A_PLAYLIST, damaged, fault, numbers_fault
+from data_processing.gathered import UNKEYED, Gathered
 from data_processing.records import Entry, RawPlaylist
 from data_processing.rejections import Rejections
 from segue.text import match_key
 
+_WORDS = 4  # an entry's title, artist, URI and album come first
+_MOST_SEEN = 1 << 18
 _SPOTIFY_LINK = re.compile(r"https?://open\.spotify\.com/(?:intl-[a-z]+/)?track/([0-9A-Za-z]+)")
 _key = lru_cache(maxsize=1 << 16)(match_key)
 
 
-@dataclass(slots=True)
-class Collected:
-    """Everything that was read and is usable, in reading order.
-
-    Attributes:
-        uris: Each track's URI, "" for one that is known by its name only. The four lists have one length.
-        titles: Each track's title, the first that is not "".
-        artists: Each track's artist.
-        albums: Each track's album.
-        source_ids: Each playlist's identifier at its source.
-        names: Each playlist's title as given, "" where there is none.
-        followers: How many follow each playlist, -1 where unknown.
-        entry_playlist: Each entry's playlist, by number.
-        entry_position: Each entry's position as the source gives it, else its place among the playlist's entries.
-        entry_track: Each entry's track, by number.
-        read_playlists: How many playlists were read, rejected ones included.
-        read_entries: How many entries were read, rejected ones included.
-        damaged_names: How many playlists' names were broken and are left out.
-    """
-
-    uris: list[str] = field(default_factory=list)
-    titles: list[str] = field(default_factory=list)
-    artists: list[str] = field(default_factory=list)
-    albums: list[str] = field(default_factory=list)
-    source_ids: list[str] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    followers: "array[int]" = field(default_factory=lambda: array("i"))
-    entry_playlist: "array[int]" = field(default_factory=lambda: array("i"))
-    entry_position: "array[int]" = field(default_factory=lambda: array("i"))
-    entry_track: "array[int]" = field(default_factory=lambda: array("i"))
-    read_playlists: int = 0
-    read_entries: int = 0
-    damaged_names: int = 0
-
-
 class Collector:
-    """Feeds `Collected`."""
+    """Takes playlists; `gathered` tells what came of them."""
 
     def __init__(self, rejections: Rejections) -> None:
         """Count what is unusable in ``rejections``."""
-        self.collected = Collected()
         self._rejections = rejections
+        self._read_playlists = self._read_entries = self._damaged_names = 0
         self._tracks: dict[str, int] = {}
-        self._names: dict[str, str] = {}  # artists and albums are stored once, however many tracks share them
+        self._words: tuple[list[str], list[str], list[str]] = ([], [], [])  # each track's title, artist, album
+        self._seen: dict[tuple[Any, ...], int] = {}  # words that were found to be good, and their track
         self._playlists: dict[Hashable, int] = {}
-        self._lengths = array("i")
+        self._source_ids: list[str] = []
+        self._names: list[str] = []
+        self._followers, self._lengths = array("i"), array("i")
+        self._playlist, self._position, self._track = array("i"), array("i"), array("i")  # of each entry
 
     def add(self, playlist: RawPlaylist) -> None:
         """Take one playlist, or the next run of entries of one.
@@ -73,64 +44,93 @@ class Collector:
             InputError: Something is unusable and the rejections are strict.
         """
         if playlist.entries is None:
-            self.collected.read_playlists += 1
+            self._read_playlists += 1
             self._rejections.add(NOT_A_PLAYLIST, f"{playlist.source}, playlist {playlist.source_id}", None)
             return
         number = self._number(playlist)
-        into, length = self.collected, self._lengths[number]
+        length = self._lengths[number]
         for place, entry in enumerate(playlist.entries, start=length):
-            if reason := fault(entry):
-                self._rejections.add(reason, _where(playlist, place), entry)
-                continue
-            into.entry_playlist.append(number)
-            into.entry_position.append(place if entry.position is None else entry.position)
-            into.entry_track.append(self._track(entry))
+            track = self._known(entry)
+            if track is None:
+                if reason := fault(entry):
+                    self._rejections.add(reason, _where(playlist, place), entry)
+                    continue
+                if len(self._seen) == _MOST_SEEN:
+                    self._seen.clear()
+                track = self._seen[entry[:_WORDS]] = self._number_of(entry)
+            self._playlist.append(number)
+            self._position.append(place if entry.position is None else entry.position)
+            self._track.append(track)
         self._lengths[number] = length + len(playlist.entries)
-        into.read_entries += len(playlist.entries)
+        self._read_entries += len(playlist.entries)
+
+    def gathered(self, synthetic: bool, sources: Mapping[str, Mapping[str, Any]]) -> Gathered:
+        """Return everything that was taken.
+
+        Args:
+            synthetic: Whether some of it was generated.
+            sources: Name of each file that it came from to its sha256 and size.
+        """
+        playlist, position, track = (np.asarray(c, np.int32) for c in (self._playlist, self._position, self._track))
+        order = np.lexsort((position, playlist))  # stable: entries of one position stay as they were read
+        titles, artists, albums = self._words
+        return Gathered(
+            keys=pa.array(list(self._tracks), pa.string()),
+            titles=pa.array(titles, pa.string()),
+            artists=pa.array(artists, pa.string()),
+            albums=pa.array(albums, pa.string()),
+            source_ids=pa.array(self._source_ids, pa.string()),
+            names=pa.array(self._names, pa.string()),
+            followers=np.asarray(self._followers, np.int32),
+            lengths=np.bincount(playlist, minlength=len(self._names)).astype(np.int32),
+            tracks=track[order],
+            facts={
+                "read_playlists": self._read_playlists,
+                "read_entries": self._read_entries,
+                "damaged_names": self._damaged_names,
+                "synthetic": synthetic,
+                "rejections": self._rejections.counts,
+                "examples": self._rejections.examples,
+                "sources": sources,
+            },
+        )
+
+    def _known(self, entry: Any) -> int | None:
+        """Return the track of an entry whose words were met before and whose numbers are good."""
+        if type(entry) is not Entry:
+            return None
+        try:
+            track = self._seen.get(entry[:_WORDS])
+        except TypeError:  # a list in the place of a name
+            return None
+        return None if track is None or numbers_fault(entry) else track
 
     def _number(self, playlist: RawPlaylist) -> int:
         known = self._playlists.get(playlist.key) if playlist.key is not None else None
         if known is not None:
             return known
-        into = self.collected
-        number = len(into.names)
+        number = len(self._names)
         if playlist.key is not None:
             self._playlists[playlist.key] = number
         broken = isinstance(playlist.name, str) and damaged(playlist.name)
-        into.damaged_names += broken
-        into.read_playlists += 1
-        into.names.append(playlist.name if isinstance(playlist.name, str) and not broken else "")
-        into.source_ids.append(playlist.source_id.encode("utf-8", "replace").decode())
-        into.followers.append(_followers(playlist.followers))
+        self._damaged_names += broken
+        self._read_playlists += 1
+        self._names.append(playlist.name if isinstance(playlist.name, str) and not broken else "")
+        self._source_ids.append(playlist.source_id.encode("utf-8", "replace").decode())
+        self._followers.append(_followers(playlist.followers))
         self._lengths.append(0)
         return number
 
-    def _track(self, entry: Entry) -> int:
-        uri = track_uri(entry.uri)
-        key = uri or f"\0{_key(entry.title)}\n{_key(entry.artist)}"
-        number = self._tracks.get(key)
-        if number is None:
-            return self._new_track(key, uri, entry)
-        into = self.collected
-        if entry.title and not into.titles[number]:
-            into.titles[number] = entry.title.strip()
-        if entry.artist and not into.artists[number]:
-            into.artists[number] = self._shared(entry.artist)
-        if entry.album and not into.albums[number]:
-            into.albums[number] = self._shared(entry.album)
+    def _number_of(self, entry: Entry) -> int:
+        """Return the track of an entry; what a track lacked so far, a later entry may tell."""
+        key = track_uri(entry.uri) or f"{UNKEYED}{_key(entry.title)}\n{_key(entry.artist)}"
+        number = self._tracks.setdefault(key, len(self._tracks))
+        for column, word in zip(self._words, (entry.title, entry.artist, entry.album), strict=True):
+            if number == len(column):
+                column.append(word.strip())
+            elif not column[number]:
+                column[number] = word.strip()
         return number
-
-    def _new_track(self, key: str, uri: str, entry: Entry) -> int:
-        into = self.collected
-        number = self._tracks[key] = len(into.uris)
-        into.uris.append(uri)
-        into.titles.append(entry.title.strip())
-        into.artists.append(self._shared(entry.artist))
-        into.albums.append(self._shared(entry.album))
-        return number
-
-    def _shared(self, text: str) -> str:
-        return self._names.setdefault(text := text.strip(), text)
 
 
 def track_uri(text: str) -> str:

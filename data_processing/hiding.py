@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from data_processing.clean import FEWEST_TRACKS, Cleaned
@@ -25,7 +26,8 @@ def hide(cleaned: Cleaned, sides: NDArray[np.str_], seed: int, share: float) -> 
         The playlists that are left, and their sides.
     """
     hidden = np.zeros(len(cleaned.uris), bool)
-    hidden[[track for track in cleaned.catalogue.tolist() if draw(cleaned.uris[track], seed) < share]] = True
+    drawn = [draw(uri, seed) < share for uri in cleaned.uris.take(pa.array(cleaned.catalogue)).to_pylist()]
+    hidden[cleaned.catalogue[drawn]] = True
     playlist = np.repeat(np.arange(len(sides)), np.diff(cleaned.starts))
     shown = ~(hidden[cleaned.tracks] & (sides == TRAIN)[playlist])
     lengths = np.bincount(playlist[shown], minlength=len(sides))

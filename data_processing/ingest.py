@@ -1,24 +1,30 @@
 """Playlists in, a whole dataset out: read, check, clean, split, write."""
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_processing import dataset as contract
-from data_processing.clean import Cleaned, clean
-from data_processing.collect import Collected, Collector
+from data_processing.clean import clean
 from data_processing.copies import content_keys, copy_groups, track_hashes
+from data_processing.gathered import Gathered
 from data_processing.hiding import hide
+from data_processing.merge import merge
+from data_processing.parts import Reading, read_parts
+from data_processing.processes import LostProcessError, Work, cores, working
 from data_processing.readers.open_file import Progress, silent
 from data_processing.rejections import Rejections
-from data_processing.report import page, summary
+from data_processing.report import page, sizes, summary
 from data_processing.side_tables import join_features, join_lyrics
-from data_processing.sources import Source, find_sources, read_source
-from data_processing.split import SIDES, split
+from data_processing.sources import Found, find_sources
+from data_processing.split import split
 from data_processing.tables import Tables, build_tables
 from segue.errors import InputError
 from segue.files import canonical_json, sha256_file, whole_directory
@@ -38,6 +44,7 @@ class Options:
         columns: Field to column name, for tables.
         lyrics: A table of lyrics to join.
         features: A table of genres or audio features to join.
+        processes: How many read and spell; all cores if None. The bytes of the dataset do not depend on it.
     """
 
     format: str = "auto"
@@ -49,12 +56,15 @@ class Options:
     columns: Mapping[str, str] = field(default_factory=dict)
     lyrics: Path | None = None
     features: Path | None = None
+    processes: int | None = None
 
     def __post_init__(self) -> None:
         if not (self.validation >= 0 and self.test >= 0 and self.validation + self.test < 1):
             raise InputError("--validation and --test are shares of the playlists: not negative, together below 1.")
         if not 0 <= self.hide_tracks < 1:
             raise InputError("--hide-tracks is a share of the tracks: not negative, and below 1.")
+        if self.processes is not None and self.processes < 1:
+            raise InputError("--processes is a number of processes: at least 1.")
 
 
 def ingest(
@@ -63,36 +73,52 @@ def ingest(
     """Read playlists and write a dataset to ``output``, whole or not at all; return it.
 
     The same files, options and library versions give the same bytes. An earlier dataset at ``output`` is replaced.
+    What was read stands in a folder beside ``output`` until the end; called again after a kill, it goes on from there.
 
     Args:
         paths: Files or folders of playlists.
         output: The dataset's folder.
         options: How; the defaults if None.
-        progress: Called with the number of bytes read from the playlists' files.
+        progress: Called with the number of bytes of the playlists' files that are done.
 
     Raises:
         InputError: Something cannot be read, is invalid in strict mode, or leaves no playlist; or ``output`` cannot be
             written or holds something else than a dataset.
+        LostProcessError: A process was killed.
     """
     options = options or Options()
     refuse_foreign(output, contract.MANIFEST, paths)
     found = find_sources(paths, options.format)
-    rejections = Rejections(options.strict)
-    collected, synthetic = _collect(found.sources, rejections, options, progress)
-    cleaned = clean(collected, rejections)
-    cleaned, tables, copies = _split_tables(collected, cleaned, options)
-    joined = _joined(tables, options)
-    report = summary(collected, cleaned, tables, rejections, copies, found, joined, synthetic)
     try:
-        with whole_directory(output) as staging:
-            _write(staging, tables, joined, report)
-            _seal(staging, found.sources, tables, options.seed, synthetic)
-            contract.Dataset.open(staging)
+        with _parts_folder(output) as folder, working(options.processes or cores()) as work:
+            reading = Reading(folder, options.columns, options.strict)
+            gathered = merge(read_parts(found.sources, reading, work, progress))
+            tables, report = _tables(gathered, found, options, work)
+            joined = _joined(tables, options)
+            report["joined"] = {name: table.num_rows for name, table in joined.items()}
+            with whole_directory(output) as staging:
+                _write(staging, tables, joined, report)
+                _seal(staging, gathered, tables, options.seed)
+                contract.Dataset.open(staging)
     except OSError as error:
         raise InputError(
             f"The dataset cannot be written to {output} ({error.strerror or error}); nothing was changed there."
         ) from error
     return contract.Dataset.open(output, verify=False)
+
+
+@contextmanager
+def _parts_folder(output: Path) -> Iterator[Path]:
+    """Yield the folder for what was read; it stays only where going on from it helps: after a kill, or Ctrl-C."""
+    folder = output.absolute().with_name(f".{output.absolute().name}.parts")
+    try:
+        yield folder
+    except LostProcessError:
+        raise
+    except Exception:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def refuse_foreign(output: Path, marker: str, inputs: Sequence[Path] = ()) -> None:
@@ -111,35 +137,25 @@ def refuse_foreign(output: Path, marker: str, inputs: Sequence[Path] = ()) -> No
             raise InputError(f"The input {path} stands in {output}, which would be replaced; name another output.")
 
 
-def _collect(
-    sources: Sequence[Source], rejections: Rejections, options: Options, progress: Progress
-) -> tuple[Collected, bool]:
-    collector, synthetic = Collector(rejections), False
-
-    def on_info(info: Mapping[str, Any]) -> None:
-        nonlocal synthetic
-        synthetic = synthetic or info.get("synthetic") is True
-
-    for source in sources:
-        for playlist in read_source(source, options.columns, on_info, progress):
-            collector.add(playlist)
-    return collector.collected, synthetic
-
-
-def _split_tables(collected: Collected, cleaned: Cleaned, options: Options) -> tuple[Cleaned, Tables, int]:
-    """Return what is kept, its tables, and how many playlists are copies of an earlier one."""
+def _tables(gathered: Gathered, found: Found, options: Options, work: Work) -> tuple[Tables, dict[str, Any]]:
+    """Return the tables of what is kept, and the report."""
+    rejections = Rejections(options.strict)
+    rejections.more(gathered.facts["rejections"], gathered.facts["examples"])
+    cleaned = clean(gathered, rejections, work)
     if len(cleaned.playlists) == 0:
         raise InputError(
-            f"No playlist with two usable tracks is left of {collected.read_playlists} playlists and "
-            f"{collected.read_entries} entries that were read; look at the files, --format and --columns."
+            f"No playlist with two usable tracks is left of {gathered.facts['read_playlists']} playlists and "
+            f"{gathered.facts['read_entries']} entries that were read; look at the files, --format and --columns."
         )
-    hashes = track_hashes(cleaned.uris)[cleaned.tracks]
-    groups = copy_groups(hashes, cleaned.starts)
-    sides = split(content_keys(hashes, cleaned.starts), groups, options.seed, options.validation, options.test)
-    copies = len(groups) - len(set(groups.tolist()))
+    hashes = track_hashes(cleaned.uris.to_pylist())
+    groups = copy_groups(hashes, cleaned.starts, cleaned.tracks)
+    keys = content_keys(hashes, cleaned.starts, cleaned.tracks)
+    sides = split(keys, groups, options.seed, options.validation, options.test)
     if options.hide_tracks:
         cleaned, sides = hide(cleaned, sides, options.seed, options.hide_tracks)
-    return cleaned, build_tables(collected, cleaned, sides), copies
+    tables = build_tables(gathered, cleaned, sides, work)
+    copies = len(groups) - len(np.unique(groups))
+    return tables, summary(gathered, cleaned, tables, rejections, copies, found)
 
 
 def _joined(tables: Tables, options: Options) -> dict[str, pa.Table]:
@@ -165,24 +181,20 @@ def _write(staging: Path, tables: Tables, joined: Mapping[str, pa.Table], report
     (staging / contract.VALIDATION_HTML).write_text(page(report), encoding="utf-8")
 
 
-def _seal(staging: Path, sources: Sequence[Source], tables: Tables, seed: int, synthetic: bool) -> None:
-    sides = tables.split["split"].to_pylist()
-    counts = {
-        "playlists": tables.playlists.num_rows,
-        "tracks": tables.tracks.num_rows,
-        "entries": tables.entries.num_rows,
-        **{side: sides.count(side) for side in SIDES},
-    }
+def _seal(staging: Path, gathered: Gathered, tables: Tables, seed: int) -> None:
     manifest = {
         "schema_version": contract.SCHEMA_VERSION,
-        "synthetic": synthetic,
+        "synthetic": gathered.facts["synthetic"],
         "seed": seed,
-        "counts": counts,
-        "files": {file.name: _vouch(file) for file in sorted(staging.iterdir())},
-        "sources": {source.name: _vouch(source.path) for source in sources},
+        "counts": {
+            "playlists": tables.playlists.num_rows,
+            "tracks": tables.tracks.num_rows,
+            "entries": tables.entries.num_rows,
+            **sizes(tables.split),
+        },
+        "files": {
+            file.name: {"sha256": sha256_file(file), "bytes": file.stat().st_size} for file in sorted(staging.iterdir())
+        },
+        "sources": gathered.facts["sources"],
     }
     (staging / contract.MANIFEST).write_bytes(canonical_json(manifest))
-
-
-def _vouch(path: Path) -> dict[str, Any]:
-    return {"sha256": sha256_file(path), "bytes": path.stat().st_size}

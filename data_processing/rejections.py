@@ -1,5 +1,6 @@
 """The tally of what was rejected: counts by reason, with the first few examples of each."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,13 @@ class Rejections:
         listed = self.examples.setdefault(reason, [])
         if len(listed) < _EXAMPLES:
             listed.append({"where": where, "value": shown})
+
+    def more(self, counts: Mapping[str, int], examples: Mapping[str, Sequence[dict[str, str]]]) -> None:
+        """Count what another tally, of what stands after this, has counted."""
+        for reason, count in counts.items():
+            self.counts[reason] = self.counts.get(reason, 0) + count
+            listed = self.examples.setdefault(reason, [])
+            listed += examples.get(reason, ())[: _EXAMPLES - len(listed)]
 
     def total(self) -> int:
         """Return how many were rejected for any reason."""

@@ -1,16 +1,17 @@
 """The validation report: what was read, rejected and cleaned, as JSON for machines and as a page for people."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_processing.clean import Cleaned
-from data_processing.collect import Collected
+from data_processing.gathered import Gathered
 from data_processing.rejections import Rejections
 from data_processing.report_page import page
 from data_processing.sources import Found
+from data_processing.split import SIDES
 from data_processing.tables import Tables
 
 __all__ = ["page", "summary"]
@@ -20,50 +21,55 @@ _CURVE_POINTS = 60
 
 
 def summary(
-    collected: Collected,
+    gathered: Gathered,
     cleaned: Cleaned,
     tables: Tables,
     rejections: Rejections,
     copies: int,
     found: Found,
-    joined: Mapping[str, pa.Table],
-    synthetic: bool,
 ) -> dict[str, Any]:
-    """Return ``validation.json``: counts only, with a few examples of what was rejected."""
+    """Return ``validation.json`` but for ``joined``: counts only, with a few examples of what was rejected."""
     lengths = tables.playlists["tracks"].to_numpy()
     counts = np.bincount(tables.entries["track"].to_numpy())
     counts = counts[counts > 0]  # a hidden track may be in no playlist at all
-    sides = tables.split["split"].to_pylist()
-    titled = sum(1 for title in tables.playlists["title"].to_pylist() if title)
     return {
         "schema_version": 1,
-        "synthetic": synthetic,
+        "synthetic": gathered.facts["synthetic"],
         "read": {
             "files": len(found.sources),
             "formats": sorted({source.format for source in found.sources}),
             "left_out_files": list(found.left_out),
-            "playlists": collected.read_playlists,
-            "entries": collected.read_entries,
+            "playlists": gathered.facts["read_playlists"],
+            "entries": gathered.facts["read_entries"],
         },
         "rejected": rejections.to_json(),
         "cleaned": {**cleaned.counts, "playlists_copies_of_another": copies},
         "kept": {
             "playlists": len(lengths),
-            "playlists_with_title": titled,
+            "playlists_with_title": len(lengths) - _empty(tables.playlists["title"]),
             "entries": tables.entries.num_rows,
             "tracks": tables.tracks.num_rows,
             "tracks_seen_once": int((counts == 1).sum()),
-            "tracks_without_title": sum(1 for title in tables.tracks["title"].to_pylist() if not title),
+            "tracks_without_title": _empty(tables.tracks["title"]),
             "artists": int(tables.tracks["artist_id"].to_numpy().max()) + 1,
             "albums": int(tables.tracks["album_id"].to_numpy().max()) + 1,
             "songs": len(np.unique(tables.tracks["song"].to_numpy())),
             "cold_tracks": int((tables.tracks["train_count"].to_numpy() == 0).sum()),
-            "split": {side: sides.count(side) for side in ("train", "validation", "test")},
+            "split": sizes(tables.split),
         },
-        "joined": {name: table.num_rows for name, table in joined.items()},
         "lengths": {"quantiles": _quantiles(lengths), "histogram": _histogram(lengths)},
         "popularity": {"quantiles": _quantiles(counts), "curve": _curve(np.sort(counts)[::-1])},
     }
+
+
+def sizes(split: pa.Table) -> dict[str, int]:
+    """Return how many playlists stand on each side of ``split.parquet``."""
+    counts = {row["values"]: row["counts"] for row in split["split"].value_counts().to_pylist()}
+    return {side: counts.get(side, 0) for side in SIDES}
+
+
+def _empty(texts: pa.ChunkedArray) -> int:
+    return int(pc.sum(pc.equal(texts, "")).as_py() or 0)
 
 
 def _quantiles(values: "np.typing.NDArray[Any]") -> dict[str, int]:

@@ -15,6 +15,8 @@ from data_processing.records import RawPlaylist
 from segue.errors import InputError
 
 FORMATS = ("mpd", "csv", "parquet", "exportify", "jspf")
+TABLES = ("csv", "parquet")
+"""Formats whose playlists need not stand in one file."""
 _SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "mpd": (".json",),
     "csv": (".csv", ".tsv", ".txt"),

@@ -39,9 +39,12 @@ def open_file(path: Path, progress: Progress = silent) -> Iterator[BinaryIO]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{path} is a truncated or damaged gzip file ({error}); fetch it again.") from error
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror or error}); check the path and its rights."
-        ) from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """Return the error that says why a file cannot be read."""
+    return InputError(f"{path} cannot be read ({error.strerror or error}); check the path and its rights.")
 
 
 def first_bytes(path: Path, size: int) -> bytes:
