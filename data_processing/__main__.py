@@ -104,6 +104,7 @@ def _add_sample(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add("--playlists", type=int, default=3000, help="how many (default 3000)")
     add("--tracks", type=int, default=8000, help="how many there are to choose from (default 8000)")
     add("--seed", type=int, default=0, help="the same seed, the same bytes (default 0)")
+    _add_processes(sample)
     sample.set_defaults(run=_sample)
 
 
@@ -157,7 +158,7 @@ def _tell(dataset: Dataset) -> None:
 def _sample(given: argparse.Namespace) -> None:
     from data_processing.sample.slices import write_sample  # only this verb needs the generator
 
-    written = write_sample(given.output, given.playlists, given.tracks, given.seed)
+    written = write_sample(given.output, given.playlists, given.tracks, given.seed, given.processes)
     print(f"{given.playlists:,} synthetic playlists in {written} slices under {given.output}")
 
 

@@ -10,15 +10,16 @@ from data_processing.sample.world import World
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+DAY_ZERO = 1_500_000_000  # seconds; a sample has no clock
 # Tuned on seed 0 until popularity, item-kNN, iALS and title-kNN reached the NDCG that they have on real playlists;
 # tests/data_processing/test_sample.py holds them there.
 _FOCUS = (3.5, 7.0)
 _WANDER = (1.4, 7.0)  # of a beta distribution: a sixth of a playlist's tracks on average
-_WANDER_FAME = 0.3  # what has nothing to do with a playlist is seldom a hit: it cannot be predicted by popularity
-_ERA_YEARS, _ENERGY_WIDTH = 12.0, 1.6
+WANDER_FAME = 0.3  # what has nothing to do with a playlist is seldom a hit: it cannot be predicted by popularity
+ERA_YEARS, ENERGY_WIDTH = 12.0, 1.6
 _ABOUT_ONE_ARTIST, _OF_THAT_ARTIST = 0.04, 4.5
 _TYPICAL_FIRST = 0.2  # people begin with what the playlist is about
-_RUNS = 0.45  # share of a playlist's artists whose tracks stand together
+RUNS = 0.45  # share of a playlist's artists whose tracks stand together
 _MEDIAN_LENGTH, _SPREAD, _SHORTEST, _LONGEST = 49, 0.85, 5, 250  # those of the Million Playlist Dataset
 
 
@@ -57,7 +58,7 @@ def draw_theme(world: World, random: np.random.Generator) -> Theme:
     shares = np.sort(random.dirichlet(np.full(count, 1.5)))[::-1]
     length = int(np.clip(round(_MEDIAN_LENGTH * random.lognormal(0, _SPREAD)), _SHORTEST, _LONGEST))
     era = random.random() < 0.3
-    year = int(random.choice(world.track_year[world.artist_scene[world.track_artist] == main])) if era else None
+    year = int(random.choice(world.scene_years[main])) if era else None
     energy = float(random.choice((-1.6, -0.8, 0.8, 1.6))) if random.random() < 0.3 else None
     focus = float(random.uniform(*_FOCUS))
     wander = float(random.beta(*_WANDER))
@@ -67,7 +68,7 @@ def draw_theme(world: World, random: np.random.Generator) -> Theme:
 
 def _star(world: World, scene: int, random: np.random.Generator) -> int:
     """Return an artist of the scene, famous ones more often."""
-    inside = np.flatnonzero(world.artist_scene == scene)
+    inside = world.scene_artists[scene]
     chance = np.exp(world.artist_fame[inside])
     return int(random.choice(inside, p=chance / chance.sum()))
 
@@ -91,14 +92,14 @@ def log_weights(world: World, theme: Theme) -> Floats:
     near = np.exp(theme.focus * (world.track_vector @ world.scene_vector[list(theme.scenes)].T - 1)) @ centre
     weights = world.track_fame + np.log(near)
     if theme.year is not None:
-        weights = weights - 0.5 * ((world.track_year - theme.year) / _ERA_YEARS) ** 2
+        weights = weights - 0.5 * ((world.track_year - theme.year) / ERA_YEARS) ** 2
     if theme.energy is not None:
-        weights = weights - 0.5 * ((world.track_energy - theme.energy) / _ENERGY_WIDTH) ** 2
+        weights = weights - 0.5 * ((world.track_energy - theme.energy) / ENERGY_WIDTH) ** 2
     if theme.artist is not None:
         weights = weights + _OF_THAT_ARTIST * (world.track_artist == theme.artist)
     about = _softmax(weights)
     return np.asarray(
-        np.log((1 - theme.wander) * about + theme.wander * _softmax(_WANDER_FAME * world.track_fame)), np.float64
+        np.log((1 - theme.wander) * about + theme.wander * _softmax(WANDER_FAME * world.track_fame)), np.float64
     )
 
 
@@ -110,7 +111,12 @@ def _softmax(weights: Floats) -> Floats:
 def _ordered(world: World, chosen: Ints, arrival: Floats, random: np.random.Generator) -> Ints:
     """Return the tracks as people add them: some artists in a run, the rest by ``arrival``."""
     artist = world.track_artist[chosen]
-    runs = random.random(len(world.artist_fame)) < _RUNS
+    runs = random.random(len(world.artist_fame)) < RUNS
     first = np.ones(len(world.artist_fame))
     np.minimum.at(first, artist, arrival)
     return chosen[np.argsort(np.where(runs[artist], first[artist], arrival), kind="stable")]
+
+
+def followers(random: np.random.Generator) -> int:
+    """Return a playlist's followers: most have one, a handful have thousands (Zipf)."""
+    return int(min(random.zipf(2.4), 50_000))

@@ -1,8 +1,9 @@
 """Made-up names: words of several languages and scripts, and how artists, albums and tracks put them together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any, Protocol
 
 import numpy as np
 import yaml
@@ -42,12 +43,42 @@ def _languages() -> dict[str, Language]:
 LANGUAGES = _languages()
 
 
-class Names:
-    """Draws names; no two artists share one, and no two titles of one artist are the same."""
+class Draws(Protocol):
+    """What names are drawn with: a `numpy.random.Generator`, or `Buffered`."""
+
+    def integers(self, below: int, /) -> Any:
+        """Return a whole number from 0 to below ``below``."""
+
+    def random(self) -> float:
+        """Return a number of [0, 1)."""
+
+
+class Buffered:
+    """Draws from a generator by the thousand: numpy takes 2 µs for one number, and millions of names take ten each."""
 
     def __init__(self, random: np.random.Generator) -> None:
         """Draw from ``random``."""
-        self._random = random
+        self._draw = random.random
+        self._ready: Iterator[float] = iter(())
+
+    def random(self) -> float:
+        """Return a number of [0, 1)."""
+        for number in self._ready:
+            return number
+        self._ready = iter(self._draw(1 << 16).tolist())
+        return self.random()
+
+    def integers(self, below: int, /) -> int:
+        """Return a whole number from 0 to below ``below``."""
+        return int(self.random() * below)
+
+
+class Names:
+    """Draws names; no two artists share one, and no two titles of one artist are the same."""
+
+    def __init__(self, random: Draws, patience: int = 20) -> None:
+        """Draw from ``random``; after ``patience`` names that are taken, names are numbered."""
+        self._random, self._patience = random, patience
         self._artists: set[str] = set()
 
     def artist(self, language: str) -> str:
@@ -55,7 +86,7 @@ class Names:
         number = 1
         while True:
             name = self._fill(self._one(LANGUAGES[language].bands), language)
-            name = name if number < 20 else f"{name} {number}"
+            name = name if number < self._patience else f"{name} {number}"
             number += 1
             if name.casefold() not in self._artists:
                 self._artists.add(name.casefold())
@@ -66,7 +97,7 @@ class Names:
         number = 1
         while True:
             title = self._fill(self._one(LANGUAGES[language].songs), language)
-            title = title if number < 20 else f"{title}, pt. {number}"
+            title = title if number < self._patience else f"{title}, pt. {number}"
             number += 1
             if title not in taken:
                 taken.add(title)

@@ -4,6 +4,7 @@ What makes real playlists predictable, and hard, is laid in on purpose: people l
 artist's tracks go together, hits go with everything, and most of a catalogue is hardly ever chosen.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +17,16 @@ Ints = NDArray[np.int64]
 
 DIMENSIONS = 24
 SCENES_A_GENRE = 4
-_TRACKS_AN_ARTIST = 5.0
+WIDE = 50_000
+"""Worlds of more tracks are wide: too many to weigh each one for each playlist, so they are drawn scene by scene."""
+_TRACKS_AN_ARTIST, _TRACKS_A_WIDE_ARTIST = 5.0, 7.65  # of the Million Playlist Dataset: 2,262,292 over 295,860
 # Log-popularity falls evenly from the best known artist and track on: a head without one outlier, and a long tail.
 _ARTIST_FAME, _TRACK_FAME = 0.9, 0.9
+# In a wide world it falls as in the Million Playlist Dataset, whose tracks are in about
+# 46,600 * (1 + rank / 570) ** -1.4 playlists: the first in 46,574, half of all in one.
+_ZIPF_EXPONENT, _ZIPF_HEAD = 1.4, 570
+# Spread of log-tracks between artists: a few have made thousands.
+_DILIGENCE, _WIDE_DILIGENCE = 0.4, 1.2
 # How far scenes lie from their genre, artists from their scene and tracks from their artist, which is 1 long.
 _SCENE_NOISE, _ARTIST_NOISE, _TRACK_NOISE = 0.3, 0.2, 0.1
 _FIRST_YEAR, _LAST_YEAR = 1956, 2017
@@ -33,11 +41,13 @@ class World:
         scene_vector: Where each scene stands in the space of taste, shape (scenes, DIMENSIONS).
         scene_weight: How much each scene is listened to, shape (scenes,), sums to 1.
         artist_scene: Each artist's scene, shape (artists,).
-        artist_vector: Where each artist stands, shape (artists, DIMENSIONS).
+        scene_artists: Each scene's artists, rising.
+        scene_years: The years of each scene's tracks.
+        artist_vector: Where each artist stands, shape (artists, DIMENSIONS); empty in a wide world.
         artist_fame: Log-popularity of each artist, shape (artists,).
         track_artist: Each track's artist, rising, shape (tracks,).
         track_album: Each track's album, counted through all artists, shape (tracks,).
-        track_vector: Where each track stands, shape (tracks, DIMENSIONS).
+        track_vector: Where each track stands, shape (tracks, DIMENSIONS); empty in a wide world.
         track_fame: Log-popularity of each track, shape (tracks,).
         track_year: When each track came out, shape (tracks,).
         track_energy: From -2 (to sleep) to 2 (to run), shape (tracks,).
@@ -47,6 +57,8 @@ class World:
     scene_vector: Floats
     scene_weight: Floats
     artist_scene: Ints
+    scene_artists: Sequence[Ints]
+    scene_years: Sequence[Ints]
     artist_vector: Floats
     artist_fame: Floats
     track_artist: Ints
@@ -59,28 +71,49 @@ class World:
 
 def make_world(tracks: int, random: np.random.Generator) -> World:
     """Return a world of this many tracks, of which most will hardly ever be chosen."""
+    wide = tracks > WIDE
     scene_genre, scene_vector, scene_weight = _scenes(random)
-    artists = max(len(scene_genre), round(tracks / _TRACKS_AN_ARTIST))
+    artists = max(len(scene_genre), round(tracks / (_TRACKS_A_WIDE_ARTIST if wide else _TRACKS_AN_ARTIST)))
     artist_scene = _artist_scenes(artists, scene_weight, random)
-    artist_vector = _unit(scene_vector[artist_scene] + _ARTIST_NOISE * _noise(random, artists))
+    nowhere = np.empty((0, DIMENSIONS))
+    artist_vector = nowhere if wide else _unit(scene_vector[artist_scene] + _ARTIST_NOISE * _noise(random, artists))
     artist_fame = _ARTIST_FAME * np.log(random.random(artists))
-    track_artist = _track_artists(tracks, artist_fame, random)
+    track_artist = _track_artists(tracks, artist_fame, _WIDE_DILIGENCE if wide else _DILIGENCE, random)
     track_album = _albums(track_artist, random)
-    genre = scene_genre[artist_scene[track_artist]]
+    track_scene = artist_scene[track_artist]
+    track_vector = nowhere if wide else _unit(artist_vector[track_artist] + _TRACK_NOISE * _noise(random, tracks))
+    track_fame = artist_fame[track_artist] + _TRACK_FAME * np.log(random.random(tracks))
+    track_year = _years(artist_scene, scene_genre, track_artist, track_album, random)
+    energy = np.array([genre.energy for genre in GENRES])
     return World(
-        scene_genre,
-        scene_vector,
-        scene_weight,
-        artist_scene,
-        artist_vector,
-        artist_fame,
-        track_artist,
-        track_album,
-        _unit(artist_vector[track_artist] + _TRACK_NOISE * _noise(random, tracks)),
-        artist_fame[track_artist] + _TRACK_FAME * np.log(random.random(tracks)),
-        _years(artist_scene, scene_genre, track_artist, track_album, random),
-        np.array([GENRES[g].energy for g in genre]) + 0.7 * random.standard_normal(tracks),
+        scene_genre=scene_genre,
+        scene_vector=scene_vector,
+        scene_weight=scene_weight,
+        artist_scene=artist_scene,
+        scene_artists=_by_scene(artist_scene, len(scene_genre), np.arange(artists)),
+        scene_years=_by_scene(track_scene, len(scene_genre), track_year),
+        artist_vector=artist_vector,
+        artist_fame=artist_fame,
+        track_artist=track_artist,
+        track_album=track_album,
+        track_vector=track_vector,
+        track_fame=_zipf(track_fame) if wide else track_fame,
+        track_year=track_year,
+        track_energy=energy[scene_genre[track_scene]] + 0.7 * random.standard_normal(tracks),
     )
+
+
+def _by_scene(scene: Ints, scenes: int, values: Ints) -> list[Ints]:
+    """Return the values of each scene, in order; ``scene`` and ``values`` have one length."""
+    order = np.argsort(scene, kind="stable")
+    return np.split(values[order], np.searchsorted(scene[order], np.arange(1, scenes)))
+
+
+def _zipf(fame: Floats) -> Floats:
+    """Return log-popularity in the same order that falls with the rank as Zipf and Mandelbrot have it."""
+    rank = np.empty(len(fame))
+    rank[np.argsort(-fame, kind="stable")] = np.arange(len(fame))
+    return np.asarray(-_ZIPF_EXPONENT * np.log1p(rank / _ZIPF_HEAD), np.float64)
 
 
 def _noise(random: np.random.Generator, rows: int) -> Floats:
@@ -107,9 +140,9 @@ def _artist_scenes(artists: int, weight: Floats, random: np.random.Generator) ->
     return np.concatenate([np.arange(len(weight)), more])
 
 
-def _track_artists(tracks: int, fame: Floats, random: np.random.Generator) -> Ints:
+def _track_artists(tracks: int, fame: Floats, diligence: float, random: np.random.Generator) -> Ints:
     """Return each track's artist: one each, the rest to the famous, who have made more."""
-    share = np.exp(0.5 * fame) * random.lognormal(0, 0.4, len(fame))
+    share = np.exp(0.5 * fame) * random.lognormal(0, diligence, len(fame))
     more = random.choice(len(fame), max(tracks - len(fame), 0), p=share / share.sum())
     return np.sort(np.concatenate([np.arange(len(fame)), more]))[:tracks]
 

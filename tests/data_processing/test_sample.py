@@ -13,7 +13,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from data_processing.__main__ import main
 from data_processing.dataset import Dataset
 from data_processing.ingest import Options, ingest
+from data_processing.sample.playlists import draw_theme
 from data_processing.sample.slices import write_sample
+from data_processing.sample.wide_draws import draw_slice, running_totals
+from data_processing.sample.world import WIDE, make_world
 from segue.errors import InputError
 from segue.metrics import ndcg
 from segue.text import title_grams
@@ -172,3 +175,69 @@ def test_a_sample_replaces_only_a_sample(tmp_path: Path) -> None:
         write_sample(tmp_path / "mine", 20, 600, 0)
     with pytest.raises(InputError, match="at least one playlist and 500 tracks"):
         write_sample(tmp_path / "t", 20, 499, 0)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A sample of a wide world, written on one process."""
+    place = tmp_path_factory.mktemp("wide")
+    write_sample(place / "slices", 1200, WIDE + 1, 5, processes=1)
+    ingest([place / "slices"], place / "dataset", Options(test=0.1))
+    return {"slices": place / "slices", "dataset": Dataset.open(place / "dataset")}
+
+
+@pytest.mark.slow
+def test_a_wide_sample_is_the_same_on_any_number_of_processes(wide: dict[str, Any], tmp_path: Path) -> None:
+    """Each slice has its own luck; nothing is left beside the slices."""
+    write_sample(tmp_path / "again", 1200, WIDE + 1, 5, processes=2)
+    for place in (wide["slices"], tmp_path / "again"):
+        assert sorted(path.name for path in place.iterdir()) == [
+            "mpd.slice.0-999.json.gz",
+            "mpd.slice.1000-1199.json.gz",
+        ]
+    for path in wide["slices"].iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_wide_sample_has_the_shape_of_the_real_set(wide: dict[str, Any]) -> None:
+    """Its fields, its indentation, its lengths, its long tail; what it counts is so, and nothing is rejected."""
+    text = gzip.decompress((wide["slices"] / "mpd.slice.1000-1199.json.gz").read_bytes()).decode()
+    value = json.loads(text)
+    assert value["info"] == {"slice": "1000-1199", "version": "v1", "synthetic": True, "seed": 5}
+    assert text.startswith('{\n    "info": {\n        "slice": "1000-1199",')
+    assert "\n            },\n            {" not in text
+    for mix in value["playlists"]:
+        tracks = mix["tracks"]
+        assert [track["pos"] for track in tracks] == list(range(mix["num_tracks"]))
+        assert len({track["track_uri"] for track in tracks}) == mix["num_tracks"]
+        assert len({track["album_uri"] for track in tracks}) == mix["num_albums"]
+        assert len({track["artist_uri"] for track in tracks}) == mix["num_artists"]
+        assert sum(track["duration_ms"] for track in tracks) == mix["duration_ms"]
+    dataset = wide["dataset"]
+    report = json.loads((dataset.path / "validation.json").read_text())
+    assert report["rejected"] == {}
+    assert dataset.synthetic
+    assert 40 <= report["lengths"]["quantiles"]["p50"] <= 58
+    assert report["lengths"]["quantiles"]["p100"] <= 250
+    most = report["popularity"]["curve"][0][1]
+    assert 0.01 * dataset.counts["playlists"] < most < 0.12 * dataset.counts["playlists"]
+    assert report["kept"]["tracks_seen_once"] > 0.35 * report["kept"]["tracks"]
+    titles = dataset.playlists(["title"])["title"].to_pylist()
+    assert len(set(titles)) < 0.75 * len(titles)
+
+
+@pytest.mark.slow
+def test_a_wide_sample_uses_the_whole_catalogue_where_there_are_playlists_enough() -> None:
+    """Beside what is drawn, every track is dealt to one playlist."""
+    world = make_world(WIDE + 1, np.random.default_rng(0))
+    random = np.random.default_rng(1)
+    themes = [draw_theme(world, random) for _ in range(400)]
+    dealt = np.arange(100, 900)
+    playlist, tracks = draw_slice(world, running_totals(world), themes, dealt, random)
+    assert set(dealt.tolist()) <= set(tracks.tolist())
+    assert np.bincount(playlist).tolist() == [theme.length for theme in themes]
+    assert len(set(zip(playlist.tolist(), tracks.tolist(), strict=True))) == len(tracks)
+    star = next(number for number, theme in enumerate(themes) if theme.artist is not None)
+    theirs = world.track_artist[tracks[playlist == star]] == themes[star].artist
+    assert theirs.sum() >= min(2, (world.track_artist == themes[star].artist).sum())
