@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
+from segue.cpu_limit import cpu_limit
 from segue.errors import SegueError
 
 Item = TypeVar("Item")
@@ -21,8 +22,8 @@ class LostProcessError(SegueError):
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Return how many processes the cores are enough for; a container with a limit sees more than it may use."""
+    return max(1, round(cpu_limit()))
 
 
 class Work:

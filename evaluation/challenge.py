@@ -20,9 +20,9 @@ import numpy as np
 from tqdm import tqdm
 
 from evaluation.slices import read_json, text_of
-from inference.cpu_limit import cpu_limit
 from inference.matching import stand_ins, tracks_of
 from inference.ranker import Ranker
+from segue.cpu_limit import cpu_limit
 from segue.errors import InputError
 from segue.files import write_whole
 from segue.query import Query

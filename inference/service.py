@@ -7,7 +7,6 @@ import logging
 import time
 
 from inference.access import ApiKeys, Credentials
-from inference.cpu_limit import cpu_limit
 from inference.following import Source, Wanted
 from inference.impressions import Impressions
 from inference.intake import Intake
@@ -16,6 +15,7 @@ from inference.model import Model
 from inference.rate_limit import RateLimit
 from inference.settings import Settings
 from inference.work import Work
+from segue.cpu_limit import cpu_limit
 from segue.errors import BundleError, SegueError
 
 _LOG = logging.getLogger("segue.service")

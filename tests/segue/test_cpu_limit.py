@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.cpu_limit import cpu_limit
+from segue.cpu_limit import cpu_limit
 
 _CORES = len(os.sched_getaffinity(0))
 _V2 = "30 24 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
