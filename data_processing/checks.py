@@ -45,7 +45,7 @@ def fault(entry: Any) -> str | None:
         return MISSING_IDENTITY
     if reason := numbers_fault(entry):
         return reason
-    if damaged(title) or damaged(artist) or damaged(album) or damaged(uri):
+    if not _sound(f"{title} {artist} {album} {uri}") and any(map(damaged, (title, artist, album, uri))):
         return ENCODING_DAMAGE
     return None
 
@@ -75,11 +75,16 @@ def damaged(text: str) -> bool:
     Windows-1252 or Latin-1 ("BjÃ¶rk"): the last only where turning it back gives valid UTF-8, which honest text
     hardly ever does.
     """
-    if text.isprintable() and (text.isascii() or not _SUSPECT.search(text)) and "\ufffd" not in text:
+    if _sound(text):
         return False
     if "\ufffd" in text or any(unicodedata.category(c) in ("Cc", "Cs") for c in text.translate(_HARMLESS)):
         return True
     return _read_as_latin(text)
+
+
+def _sound(text: str) -> bool:
+    """Return whether nothing in a text is even suspect, which is quickly told; then nothing is in any part of it."""
+    return text.isprintable() and (text.isascii() or not (_SUSPECT.search(text) or "\ufffd" in text))
 
 
 def _read_as_latin(text: str) -> bool:
