@@ -21,6 +21,7 @@ from segue.errors import BundleError, SegueError
 _LOG = logging.getLogger("segue.service")
 _DATABASE_SECONDS = 1.0  # that the first answer may wait for the database
 _REFUSED_SECONDS = 30.0  # after which a bundle that was refused is tried again: what was damaged may have been mended
+_LET_GO_SECONDS = 0.5  # in which requests that began with the model before are answered, and let go of it
 
 
 class Service:
@@ -131,6 +132,7 @@ class Service:
         self.metrics.swaps.labels("done").inc()
         _LOG.info("swapped", extra={"digest": model.digest, "before": before.digest if before else ""})
         del before
+        await asyncio.sleep(_LET_GO_SECONDS)
         await asyncio.to_thread(_settle)
 
     def _complain(self, error: Exception) -> None:
