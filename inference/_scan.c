@@ -109,7 +109,7 @@ static void sort(int64_t *ids, float *values, int64_t *spare_ids, float *spare_v
     for (int shift = 0; shift < 32; shift += 11) {
         int64_t place[2049] = {0};
         for (int64_t i = 0; i < count; i++) place[(ids[i] >> shift & 2047) + 1]++;
-        if (place[1] == count) break;  /* no digit is left */
+        if (place[1] == count) continue; /* this digit sorts nothing */
         for (int digit = 0; digit < 2047; digit++) place[digit + 1] += place[digit];
         for (int64_t i = 0; i < count; i++) {
             int64_t to = place[ids[i] >> shift & 2047]++;

@@ -102,6 +102,16 @@ def test_it_ranks_as_numpy_does(tracks: int, length: int, k: int, seed: int) -> 
     assert found.tobytes() == scores[order].tobytes()
 
 
+def test_tracks_that_differ_in_their_upper_bits_alone_are_left_out() -> None:
+    """Ids are sorted some bits at a time, and bits that sort nothing end nothing."""
+    table = random_table(9000, 16)
+    own = np.array([8192, 4096, 2048, 6144])
+    wanted = replace(Wanted.random(table), own=own, heard=own)
+    ids, scores = wanted.best(table, 9000)
+    assert len(ids) == 8996
+    assert scores.tobytes() == np.sort(wanted.scores(table))[::-1][:8996].tobytes()
+
+
 def test_equal_scores_stand_by_id() -> None:
     """A catalogue of one vector comes in its own order, whatever the place where the list ends."""
     table = random_table(300, 32)
