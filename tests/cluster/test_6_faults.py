@@ -1,4 +1,4 @@
-"""What is broken on purpose: a training and its model, and, while listeners ask, bundles in the store."""
+"""What is broken on purpose while listeners ask: a training and its model, and bundles in the store."""
 
 import json
 import re
@@ -29,7 +29,9 @@ Of so little, a hundredth is soon lost by chance: it is not to be the export tha
 STORES = {"objects": "statefulset/minio", "mlflow": "deployment/mlflow"}  # application, also namespace → what runs
 
 
-def test_a_worse_model_stops_at_the_gate(machines: Machines, repository: Repository, figures: Figures) -> None:
+def test_a_worse_model_stops_at_the_gate(
+    machines: Machines, repository: Repository, load: Listeners, figures: Figures
+) -> None:
     """Hardly trained, it is judged against what stands in production, and comes to no environment.
 
     Its training is also the one that things happen to: the pod of LightGCN is killed in the middle, and MinIO and
