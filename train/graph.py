@@ -23,13 +23,6 @@ LLARA = ("llara.residual", "llara.asked", "llara.silence")
 """What a part gives, whether any playlist of the batch asks for it, and what stands there where none does."""
 VECTORS, WEIGHTS = "query.vectors", "query.weights"
 """Playlists before they meet the catalogue: vectors (B, D), and weights of popularity and of neighbours (B, 2)."""
-READER = ("reader.vectors", "reader.asked", "reader.silence")
-FOLD_IN = ("fold_in.residual", "fold_in.asked", "fold_in.silence")
-LLARA = ("llara.residual", "llara.asked", "llara.silence")
-"""What a part gives, whether any playlist of the batch asks for it, and what stands there where none does."""
-VECTOR, WEIGHT = "query.vector", "query.popularity_weight"
-NEIGHBOURS = ("query.neighbours", "query.neighbour_values", "query.neighbour_weight")
-"""What a playlist is, before it meets the catalogue: its vector, its weight of popularity, and what neighbours say."""
 
 
 class ServingGraph(nn.Module):
