@@ -16,6 +16,10 @@ ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "build/airgap"
 MACHINE = ROOT / "ansible/local/machine"
 _CGROUPS = Path("/sys/fs/cgroup/memory")
+STORE = os.environ.get("SEGUE_TEST_STORE", "minio")
+"""The object store that the story is told on: minio, or seaweedfs."""
+PLATFORM = {"platform_with": ["ray", "seaweedfs"]} if STORE == "seaweedfs" else {}
+"""What Ansible is told of it, beside what the inventory says."""
 ADDRESSES = {"node1": "10.250.0.11", "node2": "10.250.0.12"}
 
 

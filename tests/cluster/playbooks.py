@@ -1,9 +1,12 @@
 """Ansible, as a test calls it."""
 
+import json
 import os
 import re
 import subprocess
 from pathlib import Path
+
+from tests.cluster.machines import PLATFORM
 
 ANSIBLE = Path(__file__).parents[2] / "ansible"
 LOG = Path(__file__).parents[2] / "build/cluster/ansible.log"
@@ -15,9 +18,9 @@ def play(playbook: str, **variables: str) -> int:
     Raises:
         AssertionError: If a task fails; the message is the end of what Ansible said.
     """
-    extra = [word for name, value in variables.items() for word in ("--extra-vars", f"{name}={value}")]
+    asked = json.dumps({**PLATFORM, **variables})
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    command = ["ansible-playbook", "--inventory", "inventory/local", playbook, *extra]
+    command = ["ansible-playbook", "--inventory", "inventory/local", playbook, "--extra-vars", asked]
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("a+") as log:  # a file, so that a person can follow it
         began = log.tell()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster.figures import Figures
 from tests.cluster.gitops import Repository
-from tests.cluster.machines import Machines, wait
+from tests.cluster.machines import STORE, Machines, wait
 from tests.cluster.promotions import Answer, Listeners, Registry, commits
 from tests.cluster.workflows import Workflow, submit
 
@@ -172,7 +172,7 @@ def test_production_outlives_what_breaks(
     machines.kubectl("patch", "traefikservice", "models", "-n", "segue-traffic", "--type=json", "-p", by_hand)
     figures.keep("seconds until a weight set by hand is back", wait(lambda: _weights(machines)[1] == 0, 60))
     away = {
-        "objects": "statefulset/minio",
+        "objects": f"statefulset/{STORE}",
         "mlflow": "deployment/mlflow",
         "monitoring": "statefulset/prometheus",
         "argocd": "statefulset/argocd-application-controller",

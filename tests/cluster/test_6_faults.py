@@ -11,7 +11,7 @@ import pytest
 from segue.bundle import MODEL, SIGNATURE
 from tests.cluster.figures import Figures
 from tests.cluster.gitops import Repository
-from tests.cluster.machines import Machines, conditions, wait
+from tests.cluster.machines import STORE, Machines, conditions, wait
 from tests.cluster.promotions import Listeners, Registry, commits, place
 from tests.cluster.test_4_breakage import HAS_LEARNED
 from tests.cluster.workflows import submit
@@ -26,7 +26,7 @@ WORSE = {
 """Hardly trained at all, by a LightGCN that takes long enough over learning nothing to be met in the middle.
 
 Of so little, a hundredth is soon lost by chance: it is not to be the export that stops it."""
-STORES = {"objects": "statefulset/minio", "mlflow": "deployment/mlflow"}  # application, also namespace → what runs
+STORES = {"objects": f"statefulset/{STORE}", "mlflow": "deployment/mlflow"}  # application, also namespace → what runs
 
 
 def test_a_worse_model_stops_at_the_gate(
