@@ -21,6 +21,8 @@ from tests.cluster.variants import variant
 
 GATEWAY = "http://10.250.0.12:30000"
 _TRACKING = 5001
+RATE = 20.0
+"""Requests a second, of all listeners together."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class Listeners:
         self.log, self.disliked = folder / "answers.jsonl", folder / "disliked"
 
     @contextmanager
-    def there(self, machines: Machines, rate: float = 20.0) -> Iterator[None]:
+    def there(self, machines: Machines, rate: float = RATE) -> Iterator[None]:
         """Let them come, and go at the end."""
         command = [*machines.in_network_of("node1"), sys.executable, "-m", "tests.cluster.listeners"]
         command += ["--address", GATEWAY, "--rate", str(rate), "--log", str(self.log), "--disliked", str(self.disliked)]
@@ -156,8 +158,20 @@ class Listeners:
             finally:
                 process.terminate()
 
-    def answers(self, since: float = 0.0, until: float = float("inf")) -> list[Answer]:
-        """Return what they were answered to `POST /predict` between two moments."""
+    def answers(self, since: float = 0.0, until: float = float("inf"), path: str = "/predict") -> list[Answer]:
+        """Return what they were answered to `POST /predict`, or to another path, between two moments.
+
+        Raises:
+            AssertionError: They asked less than half of what they were to ask, and so few would prove nothing.
+        """
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         read = [Answer(**json.loads(line)) for line in lines if line.endswith("}")]
-        return [one for one in read if since <= one.at < until and one.path == "/predict"]
+        found = [one for one in read if since <= one.at < until and one.path == path]
+        until = min(until, time.time())
+        assert len(found) >= 0.5 * RATE * (until - since) - RATE, f"{len(found)} requests in {until - since:.0f} s"
+        return found
+
+    def failed(self, since: float, until: float = float("inf")) -> list[Answer]:
+        """Return what was answered with anything but success between two moments, feedback included."""
+        asked = [*self.answers(since, until), *self.answers(since, until, "/feedback")]
+        return [one for one in asked if not 200 <= one.status < 300]
