@@ -182,6 +182,10 @@ def _add_rollback(verbs: "Verbs") -> None:
     rollback = _add(verbs, "rollback", purpose, _ROLLBACK, _rollback)
     rollback.add_argument("--environment", required=True, choices=ENVIRONMENTS, help="the environment")
     rollback.add_argument("--reason", default="", help="kept in the commit and in the quarantine")
+    rollback.add_argument("--digest", default="", help="only if this bundle stands there (default: whatever does)")
+    rollback.add_argument(
+        "--request", default="", metavar="NAME", help="of this call; made again under it, it goes no further back"
+    )
     rollback.add_argument("--by", metavar="WHO", help="who or what asks; kept in the commit")
 
 
@@ -341,11 +345,15 @@ def _approve(options: argparse.Namespace) -> int:
 
 
 def _rollback(options: argparse.Namespace) -> int:
+    from delivery.digests import is_digest
     from delivery.road import open_road
     from delivery.rollback import Reason, roll_back
 
+    if options.digest and not is_digest(options.digest):
+        raise InputError(f"The digest {options.digest!r} is not sha256: and 64 hex digits; segue audit shows them.")
     settings = _settings(options)
-    reason = Reason(options.reason, settings.asked_by)
+    request = " ".join(options.request.split())  # as a trailer keeps it
+    reason = Reason(options.reason, settings.asked_by, bad=options.digest, request=request)
     _tell(roll_back(open_road(settings), options.environment, reason), "is back to")
     return 0
 

@@ -120,11 +120,20 @@ class Repository:
             raise GitError(f"The file {path} of the commit {commit} in {self.path} cannot be read: {complaint}.")
         return None if code else output
 
-    def history(self, commit: str, *paths: str) -> list[str]:
-        """Return the commits up to ``commit`` that changed the paths, newest first."""
+    def history(self, commit: str, *paths: str, saying: str = "", after: str = "") -> list[str]:
+        """Return the commits that changed the paths, newest first.
+
+        Args:
+            commit: Up to this one.
+            paths: Files and folders.
+            saying: Only those with this in their message.
+            after: Only those that came after this one.
+        """
         if not commit:
             return []
-        return self._git.text("log", "--first-parent", "--format=%H", commit, "--", *paths).split()
+        wanted = ("--fixed-strings", f"--grep={saying}") if saying else ()
+        span = f"{after}..{commit}" if after else commit
+        return self._git.text("log", "--first-parent", "--format=%H", *wanted, span, "--", *paths).split()
 
     def describe(self, commit: str) -> dict[str, str]:
         """Return a commit's ``author``, ``email``, ``date`` (ISO 8601), ``subject`` and its trailers by name."""

@@ -28,12 +28,14 @@ class Reason:
         asked_by: Who or what asks.
         evidence: Further trailers, without their ``Segue-``.
         bad: What has to stand there still; "" for whatever stands there.
+        request: Name of the request, by which a call made again is told from a new one; "" for a new one every time.
     """
 
     text: str = ""
     asked_by: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
     bad: str = ""
+    request: str = ""
 
     @property
     def why(self) -> str:
@@ -44,32 +46,50 @@ class Reason:
 def roll_back(road: Road, environment: str, reason: Reason | str = "") -> Move:
     """Put an environment back to its last good bundle and quarantine what stands there, by one commit.
 
-    The same commit takes the bad bundle's share from the canary: no listener meets it there either. A call that was cut
-    off after its commit is finished by the next one, which then goes no further back.
+    The same commit takes the bad bundle's share from the canary: no listener meets it there either. A request that Git
+    shows to be carried out is not carried out again, so a call that was cut off can be made once more.
 
     Raises:
         PromotionError: Nothing is pinned, or nothing good stood in production before; nothing was changed.
     """
     check_environment(environment)
     given = reason if isinstance(reason, Reason) else Reason(reason)
-    if finished := _finish(road, environment):
-        return finished
     before = good = Pin()
     notes: list[str] = []
 
     def decide(commit: str) -> Change | None:
         nonlocal before, good
         before = good = road.pin(commit, environment)
-        if given.bad and before.digest != given.bad:
-            return None  # somebody else took it away
+        notes[:] = filter(None, [_settled(road, commit, environment, given, before)])
+        if notes:
+            return None
         if not before:
             raise PromotionError(f"Nothing is pinned in {environment}, so nothing can be rolled back.")
         good, verdict = _last_good(road, commit, environment, notes)
         return _change(road, commit, environment, before, good, verdict, given)
 
     commit = road.repository.change(decide)
-    notes += _still_there(road, commit, environment, before)
+    if good != before:
+        notes += _still_there(road, commit, environment, before)
     return Move(environment, good, before, commit, (*notes, *mirror(road, commit)))
+
+
+def _settled(road: Road, commit: str, environment: str, asked: Reason, pin: Pin) -> str:
+    """Return why there is nothing to do any more, or ""."""
+    if done := _carried_out(road, commit, environment, asked.request):
+        return f"The commit {short(done)} has done what {asked.request} asks for; another --request goes further back."
+    if asked.bad and pin.digest != asked.bad:
+        return f"{environment} does not pin {asked.bad}, so nothing was rolled back."
+    return ""
+
+
+def _carried_out(road: Road, commit: str, environment: str, request: str) -> str:
+    """Return the commit by which a request was carried out in an environment, or ""."""
+    if not request:
+        return ""
+    wanted = {"Segue-Action": "rollback", "Segue-Environment": environment, "Segue-Request": request}
+    found = road.repository.history(commit, pin_path(environment), saying=f"Segue-Request: {request}")
+    return next((one for one in found if wanted.items() <= road.repository.describe(one).items()), "")
 
 
 def give_back(road: Road, environment: str, reason: Reason) -> Move:
@@ -108,7 +128,7 @@ def _change(road: Road, commit: str, environment: str, bad: Pin, good: Pin, verd
         files[pin_path("canary")] = replace(canary, weight=0).to_yaml("canary")
     trailers = evidence(
         "rollback", environment, good, verdict, reason.asked_by,
-        **{"Quarantined": bad.digest, "Reason": reason.why, **reason.evidence},
+        **{"Quarantined": bad.digest, "Reason": reason.why, "Request": reason.request, **reason.evidence},
     )  # fmt: skip
     back = f"back to version {good.version} ({short(good.digest)})" if good else "back to nothing"
     return Change(files, f"Roll {environment} {back}", f"Version {bad.version} is quarantined: {reason.why}", trailers)
@@ -159,20 +179,3 @@ def _still_there(road: Road, commit: str, environment: str, bad: Pin) -> list[st
         for other in ENVIRONMENTS
         if other != environment and road.pin(commit, other).digest == bad.digest
     ]
-
-
-def _finish(road: Road, environment: str) -> Move | None:
-    """Return what a rollback did that was cut off between its commit and the registry, after finishing it; or None."""
-    commit = road.repository.head()
-    last = road.repository.history(commit, pin_path(environment))[:1]
-    if not last or road.repository.describe(last[0]).get("Segue-Action") != "rollback":
-        return None
-    pin = road.pin(commit, environment)
-    try:
-        if not pin or road.registry.marked(environment) == pin.version:
-            return None
-        road.registry.mark(environment, pin.version)
-    except SegueError:
-        return None
-    note = f"This finished the rollback of {short(commit)}, which was cut off; call again to go further back."
-    return Move(environment, pin, pin, commit, (note,))

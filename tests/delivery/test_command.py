@@ -40,8 +40,11 @@ def test_the_road_by_hand(
     assert printed.startswith(f"version 1\n{bundles[0].digest}\npublished with the verdict pass")
     assert f"production has version 2 {bundles[1].digest}" in printed
     assert "was published already" in printed
-    assert segue(workspace, "rollback", "--environment", "production", "--reason", "bad") == 0
+    rollback = ("rollback", "--environment", "production", "--reason", "bad", "--request", " one  word ")
+    assert segue(workspace, *rollback) == 0
     assert f"production is back to version 1 {bundles[0].digest}" in capsys.readouterr().out
+    assert segue(workspace, *rollback) == 0
+    assert f"production has already version 1 {bundles[0].digest}" in capsys.readouterr().out
     assert segue(workspace, "promote", "--to", "production") == 1
     assert "segue promote: The bundle" in capsys.readouterr().err
     assert segue(workspace, "audit", "--format", "json") == 0
@@ -113,6 +116,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
     [
         (["publish", "--bundle", "none", "--report", "none"], "No bundle can be read at none"),
         (["rollback", "--environment", "production"], "There is no Git repository at"),
+        (["rollback", "--environment", "production", "--digest", "sha256:7"], "The digest 'sha256:7' is not sha256:"),
         (["serve"], "Nothing is pinned in production; make run trains"),
         (["run", "--playlists", "nowhere"], "There is nothing at nowhere"),
         (["status", "--store", "ftp://x", "--workspace", "w"], "neither a folder nor s3://bucket/prefix"),

@@ -10,7 +10,7 @@ from delivery.gitops import Change
 from delivery.pins import ENVIRONMENTS, QUARANTINE, Pin, pin_path
 from delivery.promotion import Order, promote
 from delivery.road import Road
-from delivery.rollback import roll_back
+from delivery.rollback import Reason, roll_back
 from segue.bundle import Bundle
 from segue.errors import InputError, PromotionError, SegueError
 from tests.delivery.conftest import Publish
@@ -286,19 +286,52 @@ def test_a_rollback_passes_over_what_the_store_lost(
     assert any("Version 2 was passed over" in note for note in move.notes)
 
 
+@pytest.mark.parametrize("away", [False, True])
 def test_a_rollback_that_was_cut_off_is_finished_and_not_done_twice(
-    road: Road, bundles: list[Bundle], publish_bundle: Publish, registry: MemoryRegistry
+    road: Road, bundles: list[Bundle], publish_bundle: Publish, registry: MemoryRegistry, away: bool
 ) -> None:
-    """Killed after the commit and called again, it must not quarantine the good bundle as well."""
+    """Called again under the same name, it does not quarantine the good bundle as well; Git alone tells."""
     for bundle in bundles[:3]:
         publish_bundle(bundle)
         promote_through(road, bundle)
-    roll_back(road, "production")
+    first = roll_back(road, "production", Reason("bad", request="one"))
     registry.aliases["production"] = 3  # as a kill right after the commit leaves it
-    again = roll_back(road, "production")
-    assert again.pin.digest == bundles[1].digest
-    assert registry.aliases["production"] == 2
-    assert "finished the rollback" in again.notes[0]
+    registry.away = away
+    again = roll_back(road, "production", Reason("bad", request="one"))
+    assert (again.commit, again.pin.digest, again.changed) == (first.commit, bundles[1].digest, False)
+    assert registry.aliases["production"] == (3 if away else 2)
+    assert "has done what one asks for" in again.notes[0]
+    assert not any("still pins" in note for note in again.notes)
+    assert road.repository.describe(first.commit)["Segue-Request"] == "one"
+
+
+def test_another_request_is_another_rollback(
+    road: Road, bundles: list[Bundle], publish_bundle: Publish, registry: MemoryRegistry
+) -> None:
+    """With another name or none it goes back one further, whatever the registry says or does not say."""
+    for bundle in bundles:
+        publish_bundle(bundle)
+        promote_through(road, bundle)
+    registry.away = True
+    assert roll_back(road, "production", Reason(request="one")).pin.digest == bundles[2].digest
+    assert roll_back(road, "canary", Reason(request="one")).changed  # a name counts in its environment
+    registry.away = False
+    assert roll_back(road, "production", Reason(request="on")).pin.digest == bundles[1].digest
+    assert roll_back(road, "production").pin.digest == bundles[0].digest
+    assert not roll_back(road, "production", Reason(request="one")).changed
+
+
+def test_a_rollback_of_one_bundle_takes_no_other_back(
+    road: Road, bundles: list[Bundle], publish_bundle: Publish
+) -> None:
+    """Somebody else may have been quicker, and what stands now is good."""
+    for bundle in bundles[:3]:
+        publish_bundle(bundle)
+        promote_through(road, bundle)
+    assert roll_back(road, "production", Reason(bad=bundles[2].digest)).pin.digest == bundles[1].digest
+    again = roll_back(road, "production", Reason(bad=bundles[2].digest))
+    assert (again.changed, again.pin.digest) == (False, bundles[1].digest)
+    assert again.notes == (f"production does not pin {bundles[2].digest}, so nothing was rolled back.",)
 
 
 def test_a_registry_that_is_away_holds_no_rollback_up(

@@ -200,8 +200,9 @@ def test_without_an_environment_a_promotion_goes_all_the_way(version: str, first
 def test_a_reason_stays_one_word_to_the_shell(tmp_path: Path) -> None:
     """Whatever somebody writes into it."""
     reason = 'too loud"; touch /srv/segue/harm; echo "'
-    given = ("production", reason, "me", "x")
-    names = ("ENVIRONMENT", "REASON", "ASKED_BY", "SEGUE_REPOSITORY")
+    given = ("production", reason, "7c1e", "me", "x")
+    names = ("ENVIRONMENT", "REASON", "REQUEST", "ASKED_BY", "SEGUE_REPOSITORY")
     done = run("rollback-model/roll-back", tmp_path, False, **dict(zip(names, given, strict=True)))
     assert done.returncode == 0, done.stderr
-    assert calls(tmp_path)[-1] == f"-m delivery rollback --environment production --reason {reason} --by me"
+    called = f"-m delivery rollback --environment production --reason {reason} --request 7c1e --by me"
+    assert calls(tmp_path)[-1] == called

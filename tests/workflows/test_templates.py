@@ -86,7 +86,10 @@ def test_what_cannot_pass_is_not_tried_again(name: str) -> None:
     assert ">= 128" in expression
 
 
-@pytest.mark.parametrize("name", ["train-model/incumbent", "train-model/publish", "promote-model/promote"])
+TRIED_AGAIN = ["train-model/incumbent", "train-model/publish", "promote-model/promote", "rollback-model/roll-back"]
+
+
+@pytest.mark.parametrize("name", TRIED_AGAIN)
 def test_what_may_pass_is_tried_again_with_growing_pauses(name: str) -> None:
     """The store, the registry and Git can be away for a while."""
     strategy = step(name)["retryStrategy"]
@@ -94,6 +97,12 @@ def test_what_may_pass_is_tried_again_with_growing_pauses(name: str) -> None:
     # what a promotion took back stays back
     assert ("expression" in strategy) == (name == "promote-model/promote")
     assert int(strategy["backoff"]["factor"]) >= 2
+
+
+def test_a_rollback_that_is_tried_again_is_the_same_request() -> None:
+    """Told by what no other workflow has, whatever its submitter calls it."""
+    variables = step("rollback-model/roll-back")["container"]["env"]
+    assert {"name": "REQUEST", "value": "{{workflow.uid}}"} in variables
 
 
 def test_nothing_is_staged_without_a_pass() -> None:
