@@ -19,7 +19,7 @@ class Position:
     Attributes:
         stage: ``staging``: the candidate is tried there; ``canary``: it has the canary's share; ``handover``: it is
             pinned in production, and the canary still has a share; ``idle``: nothing is on its way.
-        pin: Of the candidate.
+        pin: Of the candidate; the empty one where there is none.
         production: What stands in production.
         begun: When this step's commit was made, in seconds since 1970.
         commit: That commit.
@@ -63,6 +63,8 @@ def locate(road: Road, commit: str, again: bool = False) -> Position:
     if canary and canary.digest != production.digest and _on_its_way(road, commit, canary):
         # Against a production that changed meanwhile, everything is counted anew.
         return _at(road, commit, "canary", canary, production, "canary", "production")
+    if why := _taken_out(road, commit, staging, production):
+        return Position("idle", Pin(), production, why=why)
     if why := _rest(road, commit, staging, production, again):
         return Position("idle", staging, production, why=why)
     return _at(road, commit, "staging", staging, production, "staging")
@@ -82,6 +84,16 @@ def _on_its_way(road: Road, commit: str, canary: Pin) -> bool:
     return road.repository.describe(last).get("Segue-Action") == "promote" and not road.quarantine(commit).find(
         canary.digest
     )
+
+
+def _taken_out(road: Road, commit: str, staging: Pin, production: Pin) -> str:
+    """Return that staging holds production's bundle because the one before it was taken back, or ""."""
+    if not staging or staging.digest != production.digest:
+        return ""
+    told = road.repository.describe(road.repository.history(commit, pin_path("staging"))[0])
+    bad = told.get("Segue-Quarantined") or told.get("Segue-Returned")
+    reason = told.get("Segue-Reason", "no reason given")
+    return f"Nothing is on its way: {short(bad)} was taken out of staging ({reason})." if bad else ""
 
 
 def _rest(road: Road, commit: str, staging: Pin, production: Pin, again: bool) -> str:

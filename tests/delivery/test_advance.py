@@ -285,6 +285,15 @@ def test_a_production_that_does_not_come_up_goes_back(world: World, candidate: s
     assert (world.digest("production") != candidate, world.weight()) == (True, 0)
 
 
+def test_what_staging_was_rolled_back_from_has_not_arrived(world: World, candidate: str) -> None:
+    """Asked again, as after a kill, it says so: that staging holds production's bundle is no promotion."""
+    world.ways[candidate] = Ways(status=500)
+    assert world.follow().exit_code == 4
+    step = world.follow()
+    assert (step.outcome, step.arrived, step.exit_code) == ("rest", False, 1)
+    assert "was taken out of staging (staging answers" in step.reason
+
+
 def test_a_rollback_needs_nothing_but_git(
     world: World, candidate: str, registry: MemoryRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
