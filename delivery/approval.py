@@ -1,9 +1,11 @@
 """A second pair of eyes: somebody else's commit that says yes to one bundle."""
 
+from itertools import takewhile
+
 import yaml
 
-from delivery.digests import is_digest
 from delivery.gitops import Change
+from delivery.pins import pin_path
 from delivery.position import Position, locate
 from delivery.road import Road
 from segue.errors import PromotionError
@@ -29,7 +31,8 @@ def approve(road: Road, digest: str, reason: str = "") -> str:
         trailers = {"Segue-Action": "approve", "Segue-Environment": "production", "Segue-Digest": position.pin.digest}
         trailers["Segue-Version"] = str(position.pin.version)
         trailers |= {"Segue-Reason": reason} if reason.strip() else {}
-        body = yaml.safe_dump({"digest": position.pin.digest})
+        # Where the same was approved before, the digest alone would be no change, and so no commit that says when.
+        body = yaml.safe_dump({"digest": position.pin.digest, "commit": commit})
         subject = f"Approve version {position.pin.version} for production"
         return Change({APPROVAL: (_HEAD + body).encode()}, subject, reason, trailers)
 
@@ -40,19 +43,29 @@ def missing_approval(road: Road, commit: str, position: Position) -> str:
     """Return what is missing for the bundle of a position to be approved by somebody else, or ""."""
     wait = "Everything is proven, and somebody else has to say yes: segue approve, or a pull request that writes "
     data = road.repository.read(commit, APPROVAL)
-    if data is None or _digest(data) != position.pin.digest:
+    if data is None or _value(data, "digest") != position.pin.digest:
         return f"{wait}the digest {position.pin.digest} into {APPROVAL}."
-    approved = road.repository.describe(road.repository.history(commit, APPROVAL)[0])
+    given = road.repository.history(commit, APPROVAL, after=_entered(road, commit, position))
+    if not given:
+        return f"The approval in {APPROVAL} is older than this trial; {wait[0].lower()}{wait[1:]}it anew."
+    approved = road.repository.describe(given[0])
     promoted = road.repository.describe(position.commit)
     if approved["email"] == promoted["email"]:
         return f"{approved['author']} approved what {approved['author']} promotes; {wait[0].lower()}{wait[1:]}it."
     return ""
 
 
-def _digest(data: bytes) -> str:
+def _entered(road: Road, commit: str, position: Position) -> str:
+    """Return the commit that put the candidate into the canary, this time: all since then were its own steps."""
+    wanted = {"Segue-Action": "promote", "Segue-Environment": "canary", "Segue-Digest": position.pin.digest}
+    steps = road.repository.history(commit, pin_path("canary"), pin_path("production"))
+    own = list(takewhile(lambda one: wanted.items() <= road.repository.describe(one).items(), steps))
+    return own[-1] if own else position.commit
+
+
+def _value(data: bytes, name: str) -> str:
     try:
-        value = yaml.safe_load(data)
-        digest = value["digest"]
+        value = yaml.safe_load(data)[name]
     except (yaml.YAMLError, TypeError, KeyError, ValueError):
         return ""
-    return digest if isinstance(digest, str) and is_digest(digest) else ""
+    return value if isinstance(value, str) else ""

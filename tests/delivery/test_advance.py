@@ -1,9 +1,11 @@
 """From staging to production and back, a commit a step: what goes on, what goes back, and what waits."""
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 
+from delivery.advance import Step
 from delivery.approval import APPROVAL, approve
 from delivery.gitops import Change, Repository
 from delivery.pins import pin_path
@@ -243,6 +245,45 @@ def test_somebody_else_approves(world: World, candidate: str) -> None:
     other.change(lambda _: Change({APPROVAL: f"digest: {candidate}\n# Ana\n".encode()}, "Ana says yes"))
     assert world.follow().arrived
     assert "Ana" in {one.author for one in audit(world.road)}
+
+
+def wait_for_approval(world: World) -> Step:
+    """Go on until only somebody's yes is missing."""
+    for _ in range(300):
+        step = world.advance()
+        world.sleep(15)
+        if "somebody else has to say yes" in step.reason:
+            return step
+    raise AssertionError("Nothing was proposed.")
+
+
+def say_yes(world: World, text: str) -> None:
+    """Commit an approval as another person."""
+    other = Repository(world.road.repository.path, name="Ana", email="ana@example.org")
+    other.change(lambda _: Change({APPROVAL: text.encode()}, "Ana says yes"))
+
+
+def test_an_approval_counts_for_the_trial_that_it_was_given_in(world: World, candidate: str) -> None:
+    """Released from its quarantine, a bundle needs another yes: what was found meanwhile was bad."""
+    world.rule(approval=True, weights=(50,))
+    wait_for_approval(world)
+    say_yes(world, f"digest: {candidate}\n")
+    roll_back(world.road, "canary", "on second thought")
+    promote(world.road, Order("staging", candidate, release="the catalogue was at fault"))
+    assert "is older than this trial" in wait_for_approval(world).reason
+    say_yes(world, f"digest: {candidate}\n# again\n")
+    assert world.follow().arrived
+
+
+def test_the_same_yes_can_be_said_again(world: World, candidate: str) -> None:
+    """It is another commit with another author, though the bundle is the same."""
+    world.rule(approval=True, weights=(50,))
+    wait_for_approval(world)
+    first = approve(world.road, "")
+    other = Repository(world.road.repository.path, name="Ana", email="ana@example.org")
+    second = approve(replace(world.road, repository=other), candidate)
+    assert first != second
+    assert world.follow().arrived
 
 
 def test_a_held_promotion_waits_and_still_goes_back(world: World, candidate: str) -> None:
