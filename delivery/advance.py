@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from delivery.approval import missing_approval
+from delivery.approval import missing_approval, proposal, proposed
 from delivery.digests import short
 from delivery.git import GitError
 from delivery.gitops import Change
 from delivery.pins import Pin, pin_path
 from delivery.policy import Policy
-from delivery.position import Position, locate, read_policy
+from delivery.position import Position, held, locate, read_policy
 from delivery.probing import Finding, Services, probe, questions, shadow
 from delivery.promotion import mirror, verified
 from delivery.report import Report, check_pass
@@ -97,8 +97,9 @@ def advance(promoter: Promoter, again: bool = False, since: float | None = None)
     Args:
         promoter: Who promotes.
         again: Try a candidate once more that went back undecided.
-        since: From when on somebody has tried to take it out of staging, in seconds since 1970; if nobody says, from
-            now on. A bundle may stand there for days, and harms nobody, before that is asked for.
+        since: From when on somebody has looked, in seconds since 1970; if nobody says, from now on. A step that no
+            listener meets may stand for days and harms nobody, and one refused answer takes no production back: the
+            deadline of staging, of a canary without a share and of the handover counts from then.
 
     Raises:
         SegueError: Git cannot be asked or refuses.
@@ -115,12 +116,19 @@ def advance(promoter: Promoter, again: bool = False, since: float | None = None)
         return Step("waits", position, f"Held ({policy.hold}). {finding.reason}")
     if finding.word == "pass":
         return _go_on(promoter, position, policy, finding, again)
-    begun = position.begun
-    if position.stage == "staging":
-        begun = max(begun, promoter.now() if since is None else since)
-    if promoter.now() >= begun + policy.deadline_seconds:
+    if _overdue(promoter, commit, position, policy, since):
         return _give_back(promoter, position, policy, finding)
     return Step("waits", position, finding.reason)
+
+
+def _overdue(promoter: Promoter, commit: str, position: Position, policy: Policy, since: float | None) -> bool:
+    """Return whether a step was undecided for too long; while it is held, or proven and not approved, it is not."""
+    now, begun = promoter.now(), position.begun
+    if position.stage != "canary" or not position.pin.weight:
+        begun = max(begun, now if since is None else since)
+    if now < begun + policy.deadline_seconds or proposed(promoter.road, commit, position):
+        return False
+    return now >= begun + policy.deadline_seconds + held(promoter.road, commit, begun, now)
 
 
 def follow(promoter: Promoter, say: Say, sleep: Callable[[float], None], again: bool = False) -> Step:
@@ -201,15 +209,18 @@ def _go_on(promoter: Promoter, position: Position, policy: Policy, finding: Find
     """Commit the next step, on top of what stands then, if the promotion stands there as it was judged."""
     road = promoter.road
     environment, pin = _next(position, policy)
-    missing, lost = "", False
+    missing, lost, said = "", False, False
 
     def decide(commit: str) -> Change | None:
-        nonlocal missing, lost
+        nonlocal missing, lost, said
         lost = locate(road, commit, again) != position or bool(road.quarantine(commit).find(pin.digest))
         lost = lost or read_policy(road, commit) != policy
         needed = policy.approval and environment == "production"
         missing = missing_approval(road, commit, position) if needed and not lost else ""
-        return None if lost or missing else _change(promoter, position, environment, pin, finding)
+        said = bool(missing) and proposed(road, commit, position)
+        if lost or said:
+            return None
+        return (_proposal if missing else _change)(promoter, position, environment, pin, finding)
 
     if (environment == "canary" and position.stage == "staging") or environment == "production":
         try:
@@ -220,8 +231,16 @@ def _go_on(promoter: Promoter, position: Position, policy: Policy, finding: Find
     if lost:
         return Step("moved", position, "Somebody else was quicker; looking again.")
     if missing:
-        return Step("waits", position, missing)
+        return Step("waits", position, missing, "" if said else commit)
     return Step("moved", position, finding.reason, commit, tuple(mirror(road, commit)))
+
+
+def _proposal(promoter: Promoter, position: Position, environment: str, pin: Pin, finding: Finding) -> Change:
+    """Return the commit that keeps that everything is proven, while nobody has said yes."""
+    more = {"Judged": position.name, "Judgement": finding.word, **finding.evidence}
+    trailers = evidence("propose", environment, pin, "pass", promoter.asked_by, **more)
+    subject = f"Propose version {pin.version} ({short(pin.digest)}) for {environment}"
+    return Change(proposal(position), subject, finding.reason, trailers)
 
 
 def _change(promoter: Promoter, position: Position, environment: str, pin: Pin, finding: Finding) -> Change:

@@ -1,4 +1,4 @@
-"""A second pair of eyes: somebody else's commit that says yes to one bundle."""
+"""A second pair of eyes: a commit that says a bundle is proven, and somebody else's that says yes to it."""
 
 from itertools import takewhile
 
@@ -11,6 +11,8 @@ from delivery.road import Road
 from segue.errors import PromotionError
 
 APPROVAL = "k8s/approval.yaml"
+PROPOSAL = "k8s/proposal.yaml"
+_PROPOSED = "# What is proven in the canary and waits for somebody's approval. Written by segue advance.\n"
 _HEAD = "# The bundle that may go to production. Written by segue approve, or by hand in a pull request.\n"
 
 
@@ -61,6 +63,18 @@ def _entered(road: Road, commit: str, position: Position) -> str:
     steps = road.repository.history(commit, pin_path("canary"), pin_path("production"))
     own = list(takewhile(lambda one: wanted.items() <= road.repository.describe(one).items(), steps))
     return own[-1] if own else position.commit
+
+
+def proposal(position: Position) -> dict[str, bytes]:
+    """Return the file that says that a step is proven and waits for an approval alone."""
+    body = yaml.safe_dump({"digest": position.pin.digest, "step": position.commit})
+    return {PROPOSAL: (_PROPOSED + body).encode()}
+
+
+def proposed(road: Road, commit: str, position: Position) -> bool:
+    """Return whether the step of a position was proven, and has waited for an approval since."""
+    data = road.repository.read(commit, PROPOSAL)
+    return data is not None and position.commit != "" and _value(data, "step") == position.commit
 
 
 def _value(data: bytes, name: str) -> str:

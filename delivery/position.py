@@ -8,6 +8,7 @@ from delivery.digests import short
 from delivery.pins import Pin, pin_path
 from delivery.policy import POLICY, Policy
 from delivery.road import Road
+from segue.errors import PromotionError
 
 Stage = Literal["idle", "staging", "canary", "handover"]
 
@@ -72,8 +73,32 @@ def locate(road: Road, commit: str, again: bool = False) -> Position:
 
 def _at(road: Road, commit: str, stage: Stage, pin: Pin, production: Pin, *environments: str) -> Position:
     last = road.repository.history(commit, *(pin_path(name) for name in environments))[0]
-    begun = datetime.fromisoformat(road.repository.describe(last)["date"]).timestamp()
-    return Position(stage, pin, production, begun, last)
+    return Position(stage, pin, production, _made(road, last), last)
+
+
+def _made(road: Road, commit: str) -> float:
+    """Return when a commit was made, in seconds since 1970."""
+    return datetime.fromisoformat(road.repository.describe(commit)["date"]).timestamp()
+
+
+def held(road: Road, commit: str, since: float, until: float) -> float:
+    """Return for how many of the seconds between two moments the policy held everything, as Git tells it."""
+    total, end = 0.0, until
+    for one in road.repository.history(commit, POLICY):
+        begin = max(since, _made(road, one))
+        if begin < end and _stopped(road, one):
+            total += end - begin
+        end = min(end, begin)
+        if end <= since:
+            break
+    return total
+
+
+def _stopped(road: Road, commit: str) -> bool:
+    try:
+        return bool(read_policy(road, commit).hold)
+    except PromotionError:  # by a policy that cannot be read nothing went on either
+        return True
 
 
 def _on_its_way(road: Road, commit: str, canary: Pin) -> bool:

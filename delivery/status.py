@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from delivery.approval import APPROVAL
+from delivery.approval import APPROVAL, PROPOSAL
 from delivery.digests import hex_of, short
 from delivery.pins import ENVIRONMENTS, QUARANTINE, Pin, pin_path
 from delivery.policy import POLICY
@@ -193,7 +193,7 @@ def audit(road: Road) -> list[Event]:
     if not road.repository.exists:
         return []
     paths = [pin_path(environment) for environment in ENVIRONMENTS]
-    commits = road.repository.history(road.repository.head(), *paths, QUARANTINE, APPROVAL, POLICY)
+    commits = road.repository.history(road.repository.head(), *paths, QUARANTINE, PROPOSAL, APPROVAL, POLICY)
     return [_event(road, commit) for commit in commits]
 
 

@@ -7,9 +7,9 @@ def evidence(action: str, environment: str, pin: Pin, verdict: str, asked_by: st
     """Return the trailers of a commit.
 
     Args:
-        action: ``promote``, ``rollback`` or ``return``.
+        action: ``promote``, ``propose``, ``rollback`` or ``return``.
         environment: Whose pin is written.
-        pin: What stands there from now on.
+        pin: What stands there from now on, or is proposed for it.
         verdict: Of the report that the pin names.
         asked_by: Who or what asked; "" where the author says enough.
         more: Further ones, without their ``Segue-``; empty ones are left out.

@@ -263,6 +263,36 @@ def say_yes(world: World, text: str) -> None:
     other.change(lambda _: Change({APPROVAL: text.encode()}, "Ana says yes"))
 
 
+@pytest.mark.parametrize("trouble", ["away", "gap"])
+def test_what_is_proven_waits_for_an_approval_however_long(world: World, candidate: str, trouble: str) -> None:
+    """One commit says so with the evidence; sources that are away at some look do not take it back after that."""
+    world.rule(approval=True, deadline_seconds=1200, weights=(50,))
+    step = wait_for_approval(world)
+    told = world.road.repository.describe(step.commit)
+    assert (told["Segue-Action"], told["Segue-Judged"]) == ("propose", "canary at 50 %")
+    assert told["Segue-Digest"] == candidate
+    assert told["Segue-Errors"].startswith("pass n=")
+    world.sleep(2000)
+    assert world.advance().commit == ""
+    world.prometheus = trouble
+    assert world.advance().outcome == "waits"
+    say_yes(world, f"digest: {candidate}\n")
+    assert world.advance().outcome == "waits"
+    world.prometheus = "up"
+    assert world.follow().arrived
+    assert [one.action for one in audit(world.road)].count("propose") == 1
+
+
+def test_what_is_not_proven_goes_back_at_its_deadline_though_it_needs_an_approval(world: World, candidate: str) -> None:
+    """Nobody's yes is what it lacks."""
+    world.rule(approval=True, deadline_seconds=1200, weights=(50,))
+    while world.weight() != 50:
+        world.advance()
+        world.sleep(15)
+    world.prometheus = "away"
+    assert (world.follow().outcome, world.weight()) == ("went back", 0)
+
+
 def test_an_approval_counts_for_the_trial_that_it_was_given_in(world: World, candidate: str) -> None:
     """Released from its quarantine, a bundle needs another yes: what was found meanwhile was bad."""
     world.rule(approval=True, weights=(50,))
@@ -284,6 +314,20 @@ def test_the_same_yes_can_be_said_again(world: World, candidate: str) -> None:
     second = approve(replace(world.road, repository=other), candidate)
     assert first != second
     assert world.follow().arrived
+
+
+def test_time_in_which_it_was_held_does_not_count(world: World, candidate: str) -> None:
+    """One look that sees nothing, after a long hold, takes nothing back; the deadline goes on from where it was."""
+    world.rule(deadline_seconds=1200)
+    while world.weight() != 1:
+        world.advance()
+        world.sleep(15)
+    world.rule(deadline_seconds=1200, hold="the party is on")
+    world.sleep(2000)
+    world.rule(deadline_seconds=1200)
+    world.prometheus = "away"
+    assert world.advance().outcome == "waits"
+    assert world.follow().outcome == "went back"
 
 
 def test_a_held_promotion_waits_and_still_goes_back(world: World, candidate: str) -> None:
@@ -324,6 +368,21 @@ def test_a_production_that_does_not_come_up_goes_back(world: World, candidate: s
     assert step.outcome == "rolled back"
     assert world.road.repository.history(step.commit, ".")[1] == before
     assert (world.digest("production") != candidate, world.weight()) == (True, 0)
+
+
+def test_a_handover_is_not_taken_back_for_one_refused_answer(world: World, candidate: str) -> None:
+    """Nobody looked for longer than the deadline; only who has looked for so long, in vain, takes production back."""
+    world.rule(weights=(50,))
+    while world.digest("production") != candidate:
+        world.advance()
+        world.sleep(15)
+    world.sleep(20_000)
+    for ways, ready in ((Ways(status=503), True), (Ways(), False)):
+        world.ways[candidate], world.ready = ways, ready
+        assert (world.advance().outcome, world.digest("production")) == ("waits", candidate)
+    step = world.follow()
+    assert (step.outcome, world.digest("production") == candidate, world.weight()) == ("went back", False, 0)
+    assert world.road.quarantine(world.road.repository.head()).find(candidate)
 
 
 def test_what_staging_was_rolled_back_from_has_not_arrived(world: World, candidate: str) -> None:
