@@ -139,7 +139,8 @@ def _last_good(road: Road, commit: str, environment: str, notes: list[str]) -> t
     notes.clear()
     here = road.pin(commit, environment).digest
     bad = {here, *(entry.digest for entry in road.quarantine(commit).entries)}
-    away = False
+    away = _unasked(road, here)
+    notes += [away] if away else []
     for earlier in road.repository.history(commit, pin_path(environment)):
         pin = road.pin(earlier, environment)
         if not pin or pin.digest in bad:
@@ -149,8 +150,8 @@ def _last_good(road: Road, commit: str, environment: str, notes: list[str]) -> t
             if not away:
                 return _without_share(environment, pin), verified(road, pin).content.verdict
         except StoreAwayError as error:
-            away = True
-            notes.append(f"The store was not asked whether version {pin.version} is whole: {error}")
+            away = f"The store was not asked whether version {pin.version} is whole: {error}"
+            notes.append(away)
         except SegueError as error:
             notes.append(f"Version {pin.version} was passed over: {error}")
         if away and (verdict := _committed_verdict(road, earlier)) == "pass":
@@ -161,6 +162,23 @@ def _last_good(road: Road, commit: str, environment: str, notes: list[str]) -> t
     raise PromotionError(
         f"Nothing good stood in {environment} before, so it cannot be rolled back; promote a bundle that passes. "
         f"{passed_over}".strip()
+    )
+
+
+def _unasked(road: Road, digest: str) -> str:
+    """Return why the store says nothing of older bundles, or "".
+
+    One that does not even hold what stands now is no store of this environment, such as the default folder of somebody
+    who set none.
+    """
+    try:
+        if road.store.holds(digest):
+            return ""
+    except StoreAwayError as error:
+        return f"The store was not asked which older bundle is whole: {error}"
+    return (
+        f"The store was not asked which older bundle is whole, since {road.store.place} does not even hold what stands "
+        "there now; name the right one with SEGUE_STORE."
     )
 
 

@@ -25,6 +25,19 @@ class BundleStore:
         """Return where a bundle is, as the registry names it."""
         return f"{self._objects.address}/bundles/sha256/{hex_of(digest)}"
 
+    @property
+    def place(self) -> str:
+        """Where all of this is kept."""
+        return self._objects.address
+
+    def holds(self, digest: str) -> bool:
+        """Return whether a bundle is here at all, whole or not.
+
+        Raises:
+            StoreAwayError: Nothing is known of what is here.
+        """
+        return self._objects.read(_key(digest, MANIFEST)) is not None
+
     def put(self, bundle: Bundle) -> bool:
         """Keep a bundle; return False where it already stands there, every byte as it should be."""
         if self._intact(bundle.digest):

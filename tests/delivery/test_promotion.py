@@ -7,10 +7,12 @@ import pytest
 import yaml
 
 from delivery.gitops import Change
+from delivery.objects import FolderObjects
 from delivery.pins import ENVIRONMENTS, QUARANTINE, Pin, pin_path
 from delivery.promotion import Order, promote
 from delivery.road import Road
 from delivery.rollback import Reason, roll_back
+from delivery.store import BundleStore
 from segue.bundle import Bundle
 from segue.errors import InputError, PromotionError, SegueError
 from tests.delivery.conftest import Publish
@@ -284,6 +286,23 @@ def test_a_rollback_passes_over_what_the_store_lost(
     move = roll_back(road, "production")
     assert move.pin.digest == bundles[0].digest
     assert any("Version 2 was passed over" in note for note in move.notes)
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_store_that_does_not_hold_what_stands_says_nothing_of_older_ones(
+    road: Road, bundles: list[Bundle], publish_bundle: Publish, tmp_path: Path, other: bool
+) -> None:
+    """It is not the one of this environment: a folder that is not there, or that of somebody's own runs."""
+    for bundle in bundles[:2]:
+        publish_bundle(bundle)
+        promote_through(road, bundle)
+    elsewhere = BundleStore(FolderObjects(tmp_path / "elsewhere"))
+    if other:
+        elsewhere.put(bundles[2])
+    move = roll_back(replace(road, store=elsewhere), "production")
+    assert move.pin.digest == bundles[0].digest
+    assert f"{tmp_path}/elsewhere does not even hold what stands there now" in move.notes[0]
+    assert road.repository.describe(move.commit)["Segue-Verdict"] == "pass"
 
 
 @pytest.mark.parametrize("away", [False, True])
