@@ -26,6 +26,7 @@ _REQUESTS = f"segue_requests_total{{{_OF_ARMS}}}"
 _ANSWERS = f"segue_request_seconds_count{{{_OF_ARMS}}}"
 _IN_TIME = 'segue_request_seconds_bucket{{{},le="{}"}}'
 _UP = 'up{environment=~"production|canary"}'
+_READY = 'segue_ready{environment=~"production|canary"}'
 _TIMEOUT = 20
 
 
@@ -63,7 +64,7 @@ class Prometheus:
         reach = until - since + policy.gap_seconds  # so far back that every counter shows what it had before
         up = self._series(_UP, until, reach)
         start, end, restarts, trouble = _covered(up, since, until, policy)
-        gone = _gone(up, since, until, policy)
+        gone = _gone(self._series(_READY, until, reach), since, until, policy)
         span = Span(start, policy.look_seconds, max(0, int((end - start) // policy.look_seconds)))
         if not span.blocks:
             trouble = trouble or "There are no counts of the canary yet."
@@ -137,19 +138,19 @@ def _covered(up: list[Series], since: float, until: float, policy: Policy) -> tu
     return start, end, restarts, ""
 
 
-def _gone(up: list[Series], since: float, until: float, policy: Policy) -> str:
-    """Return that the canary has no pod that answers, while production has.
+def _gone(ready: list[Series], since: float, until: float, policy: Policy) -> str:
+    """Return that the canary has no pod that is ready, while production has.
 
     Such pods count no errors: it is the gateway that answers their listeners, with 503.
     """
     last = {
-        arm: max((float(t) for one in up if one.arm == arm for t in one.times[one.values == 1]), default=0.0)
+        arm: max((float(t) for one in ready if one.arm == arm for t in one.times[one.values == 1]), default=0.0)
         for arm in ARMS
     }
     dark = until - max(last["canary"], since)
     if dark <= policy.gap_seconds or until - last["production"] > policy.gap_seconds:
         return ""
-    return f"No pod of the canary has answered Prometheus for {dark:.0f} s, and those of production have."
+    return f"No pod of the canary has been ready for {dark:.0f} s, and those of production have."
 
 
 def _ago(then: float, now: float) -> str:

@@ -44,6 +44,7 @@ def arms(api: Api, skipped: Callable[[int], bool] = lambda _: False) -> None:
 
         kept = [t for t, _ in every(lambda t: t) if environment == "production" or not skipped(int(t))]
         api.add("up", [(t, 1.0) for t in kept], **own)
+        api.add("segue_ready", [(t, 1.0) for t in kept], **own)
         api.add("segue_requests_total", [(t, total(int(t))) for t in kept], status="200", **route)
         api.add("segue_draws_total", [(t, 7.0 + total(int(t)) // 5) for t in kept], **own)
         api.add("segue_request_seconds_count", [(t, total(int(t))) for t in kept], **route)
@@ -103,13 +104,24 @@ def test_a_canary_whose_pods_are_gone_is_seen(api: Api) -> None:
     arms(api, skipped=lambda t: t > 1200)
     found = Prometheus(api.url).read(BEGIN, END, POLICY)
     assert "has scraped no pod of canary for 105 s" in found.trouble
-    assert "No pod of the canary has answered Prometheus for 105 s" in found.gone
+    assert "No pod of the canary has been ready for 105 s" in found.gone
     assert Prometheus(api.url).read(BEGIN, 1225.0, POLICY).gone == ""
     api.series = [one for one in api.series if one[1]["environment"] != "canary"]
     found = Prometheus(api.url).read(BEGIN, END, POLICY)
     assert "has scraped no pod of canary since" in found.trouble
-    assert "No pod of the canary has answered Prometheus for 300 s" in found.gone
+    assert "No pod of the canary has been ready for 300 s" in found.gone
     assert found.blocks == {}
+
+
+def test_a_canary_that_runs_and_is_not_ready_is_gone(api: Api) -> None:
+    """The gateway sends nobody to it, though Prometheus can ask it."""
+    arms(api)
+    api.series = [one for one in api.series if (one[0], one[1]["environment"]) != ("segue_ready", "canary")]
+    ready = every(lambda t: float(t < 1200))
+    api.add("segue_ready", ready, environment="canary", instance="canary:8000")
+    found = Prometheus(api.url).read(BEGIN, END, POLICY)
+    assert found.trouble == ""
+    assert "No pod of the canary has been ready for 105 s" in found.gone
 
 
 def test_where_nothing_is_scraped_nobody_is_gone(api: Api) -> None:
