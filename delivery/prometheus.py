@@ -5,6 +5,7 @@ selector as they were scraped. A counter that falls was reset, and one that appe
 """
 
 import json
+import math
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -120,22 +121,32 @@ def _parse(one: dict[str, Any]) -> Series:
 
 def _covered(up: list[Series], since: float, until: float, policy: Policy) -> tuple[float, float, int, str]:
     """Return from when to when both arms were scraped without a gap, the number of gaps, and what is wrong now."""
-    start, end, restarts = since, until, 0
+    start, end = since, until
+    gaps: list[tuple[float, float]] = []
     for arm in ARMS:
         seen = [one.times[one.values == 1] for one in up if one.arm == arm]
         times = np.unique(np.concatenate([np.zeros(0), *seen]))
         times = times[(times >= since - policy.gap_seconds) & (times <= until)]
         if not times.size:
-            return start, start, restarts, f"Prometheus has scraped no pod of {arm} since {_ago(since, until)}."
+            return start, start, _stretches(gaps), f"Prometheus has scraped no pod of {arm} since {_ago(since, until)}."
         stops = np.concatenate([[since], times])
         broken = np.flatnonzero(np.diff(stops) > policy.gap_seconds)
         if broken.size:  # a block later, every counter has been scraped again
-            restarts = max(restarts, int(broken.size))
+            gaps += [(float(stops[one]), float(stops[one + 1])) for one in broken]
             start = max(start, float(stops[broken[-1] + 1]) + policy.look_seconds)
         end = min(end, float(times[-1]))
         if until - times[-1] > policy.gap_seconds:
-            return start, end, restarts, f"Prometheus has scraped no pod of {arm} for {_ago(times[-1], until)}."
-    return start, end, restarts, ""
+            return start, end, _stretches(gaps), f"Prometheus has scraped no pod of {arm} for {_ago(times[-1], until)}."
+    return start, end, _stretches(gaps), ""
+
+
+def _stretches(gaps: list[tuple[float, float]]) -> int:
+    """Return how often the counting began anew: after gaps that overlap, of either arm, it did so once."""
+    count, reach = 0, -math.inf
+    for begin, end in sorted(gaps):
+        count += begin > reach
+        reach = max(reach, end)
+    return count
 
 
 def _gone(ready: list[Series], since: float, until: float, policy: Policy) -> str:

@@ -33,7 +33,11 @@ def every(value: Callable[[int], float], start: int = 940, end: int = 1300) -> S
     return [(float(t), value(t)) for t in range(start, end + 1, 15)]
 
 
-def arms(api: Api, skipped: Callable[[int], bool] = lambda _: False) -> None:
+def never(_: int) -> bool:
+    return False
+
+
+def arms(api: Api, skipped: Callable[[int], bool] = never, missed: Callable[[int], bool] = never) -> None:
     """Lay down an hour of two arms: 2 and 1 answers a second, one of ten of the canary's failed, half of them slow."""
     for environment, rate in (("production", 2), ("canary", 1)):
         own = {"environment": environment, "instance": f"{environment}:8000"}
@@ -42,7 +46,7 @@ def arms(api: Api, skipped: Callable[[int], bool] = lambda _: False) -> None:
         def total(t: int, rate: int = rate) -> float:
             return 5000.0 + rate * t
 
-        kept = [t for t, _ in every(lambda t: t) if environment == "production" or not skipped(int(t))]
+        kept = [t for t, _ in every(lambda t: t) if not {"canary": skipped, "production": missed}[environment](int(t))]
         api.add("up", [(t, 1.0) for t in kept], **own)
         api.add("segue_ready", [(t, 1.0) for t in kept], **own)
         api.add("segue_requests_total", [(t, total(int(t))) for t in kept], status="200", **route)
@@ -90,6 +94,16 @@ def test_after_a_gap_the_counting_begins_anew(api: Api) -> None:
     assert (found.restarts, found.trouble) == (1, "")
     assert 1150 < found.span.start < 1180
     assert found.blocks["errors"].canary.sum() == 15 * found.span.blocks
+
+
+def test_gaps_of_both_arms_are_counted_each(api: Api) -> None:
+    """Every one lets the counting begin anew, whoever's it is; where they overlap it does so once."""
+    arms(api, skipped=lambda t: 1030 < t < 1120, missed=lambda t: 1150 < t < 1240)
+    found = Prometheus(api.url).read(BEGIN, END, POLICY)
+    assert (found.restarts, found.trouble) == (2, "")
+    api.series.clear()
+    arms(api, skipped=lambda t: 1030 < t < 1120, missed=lambda t: 1050 < t < 1150)
+    assert Prometheus(api.url).read(BEGIN, END, POLICY).restarts == 1
 
 
 def test_draws_are_those_between_two_moments(api: Api) -> None:
