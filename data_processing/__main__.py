@@ -73,7 +73,7 @@ def _add_ingest(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         default=0.0,
         metavar="SHARE",
         help="of tracks, drawn by lot, that no playlist to learn from shall hold, to measure how tracks without a past "
-        "are found (`python -m train cold`); not for a model that is to serve (default 0)",
+        "are found (`python -m evaluation measure --dataset`); not for a model that is to serve (default 0)",
     )
     add(
         "--columns",

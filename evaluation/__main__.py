@@ -11,9 +11,14 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evaluation import arguments
-from segue.errors import SegueError
+from segue.errors import InputError, SegueError
+
+if TYPE_CHECKING:
+    from evaluation.categories import Measured
+    from evaluation.unseen import Found
 
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 2}
 COULD_NOT_MEASURE = 3
@@ -24,8 +29,11 @@ _GATE = """examples:
   python -m evaluation gate --bundle var/bundle --dataset var/dataset --output var/report --incumbent var/production
 
 ends with 0 pass, 1 fail, 2 inconclusive, 3 could not measure (wrong usage too); docs/evaluation.md explains them."""
-_MEASURE = """example:
-  python -m evaluation measure --bundle var/bundle --playlists mpd.slice.9000-9999.json.gz --format json"""
+_MEASURE = """examples:
+  python -m evaluation measure --bundle var/bundle --playlists mpd.slice.9000-9999.json.gz --format json
+  python -m evaluation measure --bundle var/hidden/bundle --dataset var/hidden/dataset
+
+with --dataset it tells how often tracks that no training playlist holds are found."""
 _SUBMISSION = """example:
   python -m evaluation submission --bundle var/bundle --challenge challenge_set.json --output submission.csv.gz \\
       --team "Our Team" --email team@example.org"""
@@ -87,13 +95,17 @@ def _add_gate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def _add_measure(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    purpose = "measure a bundle on MPD slices that it never saw, by category of the RecSys Challenge 2018"
+    purpose = "measure a bundle on playlists that it never saw, by category of the RecSys Challenge 2018"
     measure = _add(verbs, "measure", purpose, _MEASURE, _measure)
     measure.add_argument("--bundle", type=Path, required=True, help="folder of the bundle")
-    measure.add_argument("--playlists", type=Path, nargs="+", required=True, metavar="SLICE", help="files or folders")
+    which = measure.add_mutually_exclusive_group(required=True)
+    which.add_argument("--playlists", type=Path, nargs="+", metavar="SLICE", help="MPD slices: files or folders")
+    which.add_argument("--dataset", type=Path, help="folder of the dataset that the bundle was trained on")
+    measure.add_argument("--split", default="test", help="side of the dataset's split to ask about (default: test)")
     measure.add_argument(
-        "--categories", nargs="+", default=CATEGORIES, choices=[*CATEGORIES, "title+100random"], metavar="CATEGORY",
-        help=f"of {', '.join([*CATEGORIES, 'title+100random'])} (default: all but the last)",
+        "--categories", nargs="+", choices=[*CATEGORIES, "title+100random"], metavar="CATEGORY",
+        help=f"of {', '.join([*CATEGORIES, 'title+100random'])} (default: all but the last; "
+        "with --dataset title, title+1, title+5, title+10 and title+25)",
     )  # fmt: skip
     measure.add_argument("--seed", type=int, default=0, help="draws random seeds and the sample (default: 0)")
     measure.add_argument("--sample", type=_positive, help="most playlists to ask about (default: all)")
@@ -175,13 +187,27 @@ def _say(*lines: str) -> None:
 
 
 def _measure(options: argparse.Namespace) -> int:
-    from evaluation import categories
-
-    result = categories.measure(
-        options.bundle, options.playlists, options.categories, options.seed, options.sample, options.lacking
-    )
+    result = _found(options) if options.dataset else _measured(options)
     print(json.dumps(result.to_json(), indent=1) if options.format == "json" else result.to_text())
     return 0
+
+
+def _measured(options: argparse.Namespace) -> "Measured":
+    from evaluation import categories
+
+    names = options.categories or CATEGORIES
+    return categories.measure(options.bundle, options.playlists, names, options.seed, options.sample, options.lacking)
+
+
+def _found(options: argparse.Namespace) -> "Found":
+    from evaluation import unseen
+
+    if options.lacking:
+        raise InputError("--lacking takes tracks out of the catalogue for --playlists alone; leave one of the two out.")
+    if options.split == "train":
+        raise InputError("The split train is what the bundle learned from; measure it on test or validation.")
+    names = options.categories or unseen.CATEGORIES
+    return unseen.measure(options.bundle, options.dataset, names, options.split, options.seed, options.sample)
 
 
 def _submission(options: argparse.Namespace) -> int:

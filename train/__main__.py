@@ -26,7 +26,6 @@ STAGES = {
     "projector": ("train.projector", "learn to place a track in the behaviour space by its text"),
     "llara": ("train.llara", "train the ranker: LLaRA on words and behaviour tokens over a linear skeleton"),
     "export": ("train.export", "write the QInt8 ONNX bundle and hold it against torch"),
-    "cold": ("train.cold", "measure how often a trained ranker finds tracks that no training playlist holds"),
     "ablate": ("train.ablate", "measure what each part of a trained ranker adds, with intervals"),
     "search": ("train.search", "search a stage's settings by validation NDCG, on as many CPUs as there are"),
     "reproduce": ("train.reproduce", "reproduce LightGCN's published figures on Gowalla, or on lastfm"),

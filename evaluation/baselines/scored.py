@@ -41,6 +41,10 @@ class Scored(ABC):
     def _scores(self, questions: Sequence[Question]) -> Floats:
         """Return (n, tracks by place) fresh scores; all 0 for a question that says nothing to this baseline."""
 
+    def scores(self, questions: Sequence[Question]) -> Floats:
+        """Return (n, tracks) the score of each track by number, all at once: for few tracks or few questions."""
+        return self._scores(questions)[:, self._places]
+
     def rank(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
         """See `evaluation.models.Model.rank`."""
         found = np.full((len(questions), k), NOTHING, np.int64)

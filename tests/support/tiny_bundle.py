@@ -108,9 +108,17 @@ def _tokenizer(path: Path) -> None:
 
 
 def write_tiny_bundle(
-    path: Path, work: Path, tracks: Sequence[Track] | None = None, seed: int = 0, synthetic: bool = True
+    path: Path,
+    work: Path,
+    tracks: Sequence[Track] | None = None,
+    seed: int = 0,
+    synthetic: bool = True,
+    dataset: str = f"sha256:{'0' * 64}",
 ) -> Bundle:
-    """Write the tiny bundle to ``path`` (``work`` is scratch) and return it; another ``seed``, another digest."""
+    """Write the tiny bundle to ``path`` (``work`` is scratch) and return it; another ``seed``, another digest.
+
+    It says that it was trained on ``dataset``.
+    """
     tracks = tiny_tracks() if tracks is None else tracks
     work.mkdir(parents=True, exist_ok=True)
     model = onnx.parser.parse_model(_GRAPH)
@@ -123,6 +131,6 @@ def write_tiny_bundle(
         path,
         {name: work / name for name in (MODEL, CATALOGUE, TOKENIZER)},
         model={"encoding": ENCODING.to_json(), "tracks": len(tracks), "inputs": [], "outputs": []},
-        lineage={"dataset": f"sha256:{'0' * 64}", "commit": "", "run": "tiny", "seed": seed},
+        lineage={"dataset": dataset, "commit": "", "run": "tiny", "seed": seed},
         synthetic=synthetic,
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from evaluation.baselines.by_artist import ByArtist
 from evaluation.baselines.ease import DualEASE, EaseSetting, PrimalEASE
 from evaluation.baselines.ials import ImplicitALS
 from evaluation.baselines.item_knn import ItemKNN
@@ -25,6 +26,7 @@ BY_SEEDS: dict[str, Fit] = {
 ALL: dict[str, Fit] = {
     "popularity": Popularity,
     "title_knn": lambda matrix: TitleKNN(matrix, [f"genre {i % 3}" for i in range(matrix.shape[0])], label=""),
+    "by_artist": lambda matrix: ByArtist(matrix, [(i % 9,) for i in range(18)], lambda held: ItemKNN(held), ""),
     **BY_SEEDS,
 }
 every = pytest.mark.parametrize("fit", ALL.values(), ids=ALL)
