@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -10,8 +9,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from evaluation.queries import Question
-from inference.matching import stand_ins, tracks_of
+from inference.continuation import query_of
+from inference.matching import Wanted, match_all
 from inference.ranker import Ranker
+from segue.catalogue import Catalogue
 from segue.query import Query
 from segue.track import Track
 
@@ -27,8 +28,30 @@ class Model(Protocol):
         ...
 
 
+class _Lacking:
+    """The names of a catalogue that lacks some of its tracks; another release of one is not found by its name either.
+
+    Otherwise as `segue.catalogue.Catalogue`.
+    """
+
+    def __init__(self, catalogue: Catalogue, rows: Collection[int], tracks: Sequence[Track]) -> None:
+        """Leave out ``rows`` of the catalogue, and what the names of ``tracks`` would find."""
+        self._catalogue = catalogue
+        self._rows = frozenset(rows)
+        self._named = self._rows.union(catalogue.find_names([(track.title, track.artist) for track in tracks]))
+
+    def find_uris(self, uris: Sequence[str]) -> list[int | None]:
+        return [None if row in self._rows else row for row in self._catalogue.find_uris(uris)]
+
+    def find_names(self, names: Sequence[tuple[str, str]]) -> list[int | None]:
+        return [None if row in self._named else row for row in self._catalogue.find_names(names)]
+
+    def find_artists(self, artists: Sequence[str]) -> list[list[int]]:
+        return [[row for row in rows if row not in self._rows] for rows in self._catalogue.find_artists(artists)]
+
+
 class BundleModel:
-    """A bundle, asked as a listener would ask it; the dataset's tracks are found in its catalogue by URI."""
+    """A bundle, asked as a listener would ask it (`inference.matching`); its answers are told by the tracks' URIs."""
 
     def __init__(
         self,
@@ -47,50 +70,27 @@ class BundleModel:
                 out, and no ranking brings them.
         """
         self._ranker = ranker
-        self._lacking = lacking
         self._tracks = tracks
         self._label = label
         rows = ranker.catalogue.find_uris([track.uri for track in tracks.values()])
         self._rows = {number: None if number in lacking else row for number, row in zip(tracks, rows, strict=True)}
         barred = (row for number, row in zip(tracks, rows, strict=True) if number in lacking and row is not None)
         self._barred = np.array(list(barred), np.int64)
+        self._names = _Lacking(ranker.catalogue, self._barred.tolist(), [tracks[number] for number in lacking])
         self._numbers = np.full(len(ranker.catalogue) + 1, NOTHING, np.int64)  # the last place answers for "nothing"
         for number, row in self._rows.items():
             if row is not None:
                 self._numbers[row] = number
-
-    @classmethod
-    def open(cls, path: Path, tracks: Mapping[int, Track], label: str = "bundle") -> "BundleModel":
-        """Open and verify the bundle at ``path``.
-
-        Raises:
-            BundleError: The bundle does not verify.
-        """
-        return cls(Ranker.open(path), tracks, label)
 
     def unknown_share(self, questions: Sequence[Question]) -> float:
         """Return the share of hidden tracks that the catalogue lacks, so that no ranking can bring them back."""
         hidden = [track for question in questions for track in question.relevant]
         return sum(self._rows[track] is None for track in hidden) / max(len(hidden), 1)
 
-    def query(self, question: Question) -> Query:
-        """Return the question in the bundle's words; a seed that its catalogue lacks is spelled out."""
-        found = {seed: self._find(seed) for seed in question.seeds}
-        seeds = [row for row in found.values() if row is not None]
-        lacking = [self._tracks[seed] for seed, row in found.items() if row is None]
-        artists = [track.artist for track in lacking]
-        by_artist = tracks_of(self._ranker.catalogue, artists)
-        if len(self._barred):
-            by_artist = {name: [row for row in rows if row not in self._barred] for name, rows in by_artist.items()}
-        beside = stand_ins(by_artist, artists, seeds)
-        return self._ranker.query(seeds, question.title, [track.words for track in lacking], beside)
-
-    def _find(self, seed: int) -> int | None:
-        """Return a seed's row in the catalogue by its URI, else by its name: another release of the song helps too."""
-        row, track = self._rows[seed], self._tracks[seed]
-        if row is None and seed not in self._lacking and track.title and track.artist:
-            return self._ranker.catalogue.find_name(track.title, track.artist)
-        return row
+    def queries(self, questions: Sequence[Question]) -> list[Query]:
+        """Return the questions in the bundle's words, each seed as a client names it: by its URI, title and artist."""
+        matched = match_all(self._names, [[_named(self._tracks[seed]) for seed in one.seeds] for one in questions])
+        return [query_of(self._ranker, one, question.title) for one, question in zip(matched, questions, strict=True)]
 
     def rank(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
         """See `Model.rank`."""
@@ -104,7 +104,7 @@ class BundleModel:
 
     def rank_rows(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
         """Return (n, k) ids of the bundle's own catalogue, best first, -1 for nothing."""
-        queries = [self.query(question) for question in questions]
+        queries = self.queries(questions)
         if len(self._barred):
             return self._rank_without_barred(queries, k)
         ids, _ = self._ranker.rank(queries, k)
@@ -124,3 +124,7 @@ class BundleModel:
             left = ids[row][keep][:k]
             best[row, : len(left)] = left
         return best
+
+
+def _named(track: Track) -> Wanted:
+    return Wanted(track.uri, track.title, track.artist)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from inference.matching import Matched, Wanted, match
 from inference.ranker import Ranker
+from segue.query import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ def continue_playlist(ranker: Ranker, wanted: Sequence[Wanted], title: str, k: i
         InputError: A text is no valid Unicode, or ``k`` is below 1.
     """
     matched = match(ranker.catalogue, wanted)
-    ids, scores = ranker.rank([ranker.query(matched.seeds, title, matched.unknown, matched.stand_ins)], k)
+    ids, scores = ranker.rank([query_of(ranker, matched, title)], k)
     found = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
     return Continuation(tuple((track, score) for track, score in found if track >= 0), matched)
+
+
+def query_of(ranker: Ranker, matched: Matched, title: str) -> Query:
+    """Return a playlist whose tracks were matched as the question that ``ranker`` is asked."""
+    return ranker.query(matched.seeds, title, matched.unknown, matched.stand_ins)

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-from segue.catalogue import Catalogue
 from segue.track import track_words
 
 # Lists first: what stands before a comma is a name more often than what stands before an ampersand.
@@ -15,6 +14,22 @@ _MOST_LACKING = 16
 """Artists are looked up for the last ones only: a model reads no more, and a client can send hundreds."""
 
 How = Literal["uri", "name", "text", "none"]
+
+
+class Names(Protocol):
+    """What is asked of a catalogue; `segue.catalogue.Catalogue` says what each returns."""
+
+    def find_uris(self, uris: Sequence[str]) -> list[int | None]:
+        """Return the id of the track with each URI."""
+        ...
+
+    def find_names(self, names: Sequence[tuple[str, str]]) -> list[int | None]:
+        """Return the id of the most popular track of each title and artist."""
+        ...
+
+    def find_artists(self, artists: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each artist's most popular tracks."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +80,34 @@ class Matched:
         return tuple(dict.fromkeys(track_words(wanted.title, wanted.artist) for wanted in texts))
 
 
-def match(catalogue: Catalogue, wanted: Sequence[Wanted]) -> Matched:
-    """Return what each of a client's tracks is in ``catalogue``.
+def match(catalogue: Names, wanted: Sequence[Wanted]) -> Matched:
+    """Return what each of a client's tracks is in ``catalogue``; as `match_all` otherwise."""
+    return match_all(catalogue, [wanted])[0]
+
+
+def match_all(catalogue: Names, playlists: Sequence[Sequence[Wanted]]) -> list[Matched]:
+    """Return what each track of each playlist is in ``catalogue``; what many playlists share is looked up once.
 
     A URI decides where the catalogue has it. Names are compared forgivingly (`Catalogue.find_name`); a name without
-    an artist means the most popular track of that title.
+    an artist means the most popular track of that title. A track that comes twice in a playlist lacks or is known once.
     """
-    uris = catalogue.find_uris([track.uri for track in wanted])
-    unsettled = [track for track, number in zip(wanted, uris, strict=True) if number is None and track.title]
-    by_name = _find_names(catalogue, dict.fromkeys((track.title, track.artist) for track in unsettled))
-    numbers = [
-        by_name.get((track.title, track.artist)) if number is None else number
-        for track, number in zip(wanted, uris, strict=True)
+    found = _find(catalogue, list(dict.fromkeys(track for wanted in playlists for track in wanted)))
+    matches = [tuple(found[track] for track in wanted) for wanted in playlists]
+    known = [{one.id for one in each if one.id is not None} for each in matches]
+    lacking = [[one.wanted.artist for one in dict.fromkeys(each) if one.how == "text"] for each in matches]
+    asked = (
+        artist
+        for new, seeds in zip(lacking, known, strict=True) if len(new) >= len(seeds)
+        for artist in new[-_MOST_LACKING:]
+    )  # fmt: skip
+    by_artist = tracks_of(catalogue, asked)
+    return [
+        Matched(each, stand_ins(by_artist, new, seeds))
+        for each, new, seeds in zip(matches, lacking, known, strict=True)
     ]
-    known = list({number for number in numbers if number is not None})
-    lacking = [track.artist for track, number in zip(wanted, numbers, strict=True) if number is None and track.title]
-    by_artist = tracks_of(catalogue, lacking[-_MOST_LACKING:]) if len(lacking) >= len(known) else {}
-    return Matched(
-        tuple(
-            Match(track, "name" if uri is None else "uri", number)
-            if number is not None
-            else Match(track, "text" if track.title else "none")
-            for track, uri, number in zip(wanted, uris, numbers, strict=True)
-        ),
-        stand_ins(by_artist, lacking, known),
-    )
 
 
-def tracks_of(catalogue: Catalogue, artists: Iterable[str]) -> dict[str, list[int]]:
+def tracks_of(catalogue: Names, artists: Iterable[str]) -> dict[str, list[int]]:
     """Return the ids of each artist's most popular tracks, best first: of the first reading that the catalogue has."""
     readings = {artist: [artist, *_artists(artist)] for artist in artists if artist}
     asked = list(dict.fromkeys(reading for several in readings.values() for reading in several))
@@ -118,7 +133,26 @@ def stand_ins(tracks: Mapping[str, Sequence[int]], artists: Sequence[str], seeds
     return tuple(dict.fromkeys(track for track in chosen if track is not None))
 
 
-def _find_names(catalogue: Catalogue, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int | None]:
+def _find(catalogue: Names, wanted: Sequence[Wanted]) -> dict[Wanted, Match]:
+    """Return what became of each track, by URI first and then by name."""
+    uris = catalogue.find_uris([track.uri for track in wanted])
+    unsettled = [track for track, number in zip(wanted, uris, strict=True) if number is None and track.title]
+    by_name = _find_names(catalogue, dict.fromkeys((track.title, track.artist) for track in unsettled))
+    return {
+        track: Match(track, "uri", number) if number is not None else _named(track, by_name)
+        for track, number in zip(wanted, uris, strict=True)
+    }
+
+
+def _named(track: Wanted, by_name: Mapping[tuple[str, str], int | None]) -> Match:
+    """Return what becomes of a track whose URI is not in the catalogue."""
+    number = by_name.get((track.title, track.artist))
+    if number is not None:
+        return Match(track, "name", number)
+    return Match(track, "text" if track.title else "none")
+
+
+def _find_names(catalogue: Names, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int | None]:
     """Return for each title and artist the id of the track of the first reading that the catalogue has."""
     readings = {name: list(dict.fromkeys(_readings(*name))) for name in names}
     asked = list(dict.fromkeys(reading for several in readings.values() for reading in several))

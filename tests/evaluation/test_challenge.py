@@ -94,6 +94,17 @@ def test_a_new_track_is_continued_by_its_artist(bundle: Path, tmp_path: Path) ->
     assert [int(uri.removeprefix("tiny:track:")) for uri in _read(output)[1][1:4]] == [1, 4, 7]
 
 
+def test_names_are_read_as_the_service_reads_them(bundle: Path, tmp_path: Path) -> None:
+    """A guest beside the artist and an article before it do not make a known song new: it is a seed, not an answer."""
+    seeds = [
+        _track(4, track_uri="elsewhere:1", artist_name=f"{TRACKS[4].artist} feat. Guest"),
+        _track(7, track_uri="elsewhere:2", artist_name=f"The {TRACKS[7].artist}"),
+    ]
+    source, output = _write(tmp_path / "challenge.json", [{"pid": 1, "tracks": seeds}]), tmp_path / "submission.csv"
+    challenge.submit(bundle, source, output, TEAM)
+    assert [int(uri.removeprefix("tiny:track:")) for uri in _read(output)[1][1:4]] == [1, 10, 13]
+
+
 def test_a_playlist_of_the_longest_kind_still_gets_its_500(bundle: Path, tmp_path: Path) -> None:
     """More seeds than the graph reads are excluded all the same."""
     source = _write(tmp_path / "challenge.json", [{"pid": 1, "tracks": [_track(i) for i in range(1500)]}])

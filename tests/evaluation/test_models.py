@@ -8,6 +8,8 @@ import pytest
 from evaluation.measure import score, tabulate
 from evaluation.models import NOTHING, BundleModel
 from evaluation.queries import Question
+from inference.continuation import query_of
+from inference.matching import Wanted, match
 from inference.ranker import Ranker
 from segue.track import Track
 from tests.support.tiny_bundle import tiny_tracks, write_tiny_bundle
@@ -21,7 +23,7 @@ def _ask(seeds: tuple[int, ...], title: str = "", relevant: tuple[int, ...] = ()
 
 def _open(tmp_path: Path, catalogue: list[Track], tracks: dict[int, Track] | None = None) -> BundleModel:
     bundle = write_tiny_bundle(tmp_path / "bundle", tmp_path / "work", catalogue)
-    return BundleModel.open(bundle.path, dict(enumerate(TRACKS)) if tracks is None else tracks)
+    return BundleModel(Ranker.open(bundle.path), dict(enumerate(TRACKS)) if tracks is None else tracks)
 
 
 def test_a_bundle_of_the_same_catalogue_answers_in_its_own_order(tmp_path: Path) -> None:
@@ -49,20 +51,51 @@ def test_a_seed_that_the_catalogue_lacks_helps_by_its_name_or_its_text(tmp_path:
     tracks = dict(enumerate(TRACKS)) | {100: release, 101: stranger}
     model = _open(tmp_path, TRACKS, tracks)
     assert model.rank([_ask((100,)), _ask((101,))], 3).tolist() == [[1, 7, 10], [2, 5, 8]]
-    assert model.query(_ask((100, 101))).unknown == ("techno by Nobody",)
+    assert model.queries([_ask((100, 101))])[0].unknown == ("techno by Nobody",)
     assert model.unknown_share([_ask((), relevant=(0, 1, 100, 2))]) == 0.25
+
+
+def test_seeds_are_read_as_the_service_reads_them(tmp_path: Path) -> None:
+    """Guests, articles, new tracks of known artists and tracks without a title: the same question as a listener's."""
+    song = TRACKS[4]
+    strangers = [
+        Track("elsewhere:1", song.title, f"{song.artist} feat. Guest"),
+        Track("elsewhere:2", TRACKS[5].title, f"The {TRACKS[5].artist}"),
+        Track("elsewhere:3", "New", TRACKS[2].artist),
+        Track("elsewhere:4", "", TRACKS[1].artist),
+        Track("elsewhere:5", "Newer", "Nobody"),
+    ]
+    model = _open(tmp_path, TRACKS, dict(enumerate(strangers)))
+    asked = [(0, 1), (2, 3, 4), (3,), ()]
+    ranker = Ranker.open(tmp_path / "bundle")
+    wanted = [[Wanted(one.uri, one.title, one.artist) for one in (strangers[seed] for seed in row)] for row in asked]
+    served = [query_of(ranker, match(ranker.catalogue, row), "mix") for row in wanted]
+    assert model.queries([_ask(row, "mix") for row in asked]) == served
+    assert served[0].seeds == (4, 5)
+    assert (served[1].unknown, served[1].stand_ins) == (("New by Artist 2", "Newer by Nobody"), (2,))
+    assert (served[2].unknown, served[2].stand_ins) == ((), ())
 
 
 def test_what_the_catalogue_is_to_lack_is_no_seed_and_no_answer(tmp_path: Path) -> None:
     """Its words and its artist's next track stand for it, although the catalogue has it."""
     bundle = write_tiny_bundle(tmp_path / "bundle", tmp_path / "work", TRACKS).path
     model = BundleModel(Ranker.open(bundle), dict(enumerate(TRACKS)), lacking={3, 6})
-    query = model.query(_ask((3, 1)))
+    (query,) = model.queries([_ask((3, 1))])
     assert (query.seeds, query.unknown, query.stand_ins) == ((1,), (TRACKS[3].words,), (10,))
     ranked = model.rank([_ask((0,)), _ask((3,))], len(TRACKS)).tolist()
     assert all({3, 6}.isdisjoint(row) for row in ranked)
     assert ranked[0][:3] == [9, 12, 15]
     assert [row.count(NOTHING) for row in ranked] == [3, 2]
+
+
+def test_another_release_does_not_stand_for_what_is_to_be_lacking(tmp_path: Path) -> None:
+    """A track that comes out tomorrow has none; the other release is still known by its own URI."""
+    tracks = [*TRACKS, Track("again:3", TRACKS[3].title, TRACKS[3].artist)]
+    bundle = write_tiny_bundle(tmp_path / "bundle", tmp_path / "work", tracks).path
+    model = BundleModel(Ranker.open(bundle), dict(enumerate(tracks)), lacking={30})
+    by_lacking, by_other = model.queries([_ask((30,)), _ask((3,))])
+    assert (by_lacking.seeds, by_lacking.unknown) == ((), (TRACKS[3].words,))
+    assert by_other.seeds == (3,)
 
 
 def test_metrics_of_a_known_answer(tmp_path: Path) -> None:

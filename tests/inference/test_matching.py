@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.matching import How, Match, Wanted, match, stand_ins, tracks_of
+from inference.matching import How, Match, Wanted, match, match_all, stand_ins, tracks_of
 from inference.ranker import Ranker
 from segue.catalogue import Catalogue, write_catalogue
 from segue.track import Track
@@ -103,3 +103,18 @@ def test_stand_ins_are_of_the_last_that_are_lacking(catalogue: Catalogue) -> Non
     new = [Wanted(title=f"New {i}", artist="Artist 5" if i == 3 else "Nobody") for i in range(20)]
     assert match(catalogue, new).stand_ins == ()
     assert match(catalogue, new[:19]).stand_ins == (5,)
+
+
+def test_playlists_matched_together_are_what_each_is_alone(catalogue: Catalogue) -> None:
+    """Nothing of one playlist shows in another's; none, and an empty one, are no error."""
+    new = [Wanted(title=f"New {i}", artist=f"Artist {i}") for i in range(3)]
+    known = [Wanted(uri="tiny:track:7"), Wanted(title="Rock Song 0", artist="The Artist 0"), Wanted(uri="gone")]
+    playlists = [new, [], known, [*known, *new[:1]], [*known[:1], *new]]
+    assert match_all(catalogue, playlists) == [match(catalogue, wanted) for wanted in playlists]
+    assert match_all(catalogue, []) == []
+
+
+def test_a_new_track_that_comes_twice_is_lacking_once(catalogue: Catalogue) -> None:
+    """As a known one that comes twice is known once: two seeds outweigh it."""
+    seeds = [Wanted(uri=f"tiny:track:{i}") for i in (7, 8)]
+    assert match(catalogue, [*seeds, *[Wanted(title="New", artist="Artist 3")] * 3]).stand_ins == ()
