@@ -23,7 +23,7 @@ from train.ablation_training import Bench
 from train.encoder import seeded
 from train.examples import Example, validation
 from train.inputs import playlists_of
-from train.llara import settings_of, training_identity
+from train.llara import settings_of, training_identity, with_inputs
 from train.tracking import stage_run
 
 SPLIT = "test"
@@ -46,12 +46,14 @@ def run(config: Config) -> None:
     """Write ``ablation.json`` and ``ablation.png`` to ``config.output`` and print the table.
 
     Raises:
-        InputError: There is no such part, no trained ranker, or no playlist to judge by.
+        InputError: There is no such part, no trained ranker or not what it was trained with, or no playlist to judge
+            by.
     """
     ways = ways_of(config.parts, config.retrain)
     seeded(0, config.threads)
     dataset, folder = Dataset.open(Path(config.dataset)), Path(config.llara)
-    bench = Bench(dataset, replace(settings_of(folder), threads=config.threads), folder)
+    settings = with_inputs(settings_of(folder), folder)
+    bench = Bench(dataset, replace(settings, threads=config.threads), folder)
     judge = Judge(bench, questions_of(dataset), Path(config.output))
     whole = judge.figures("whole", None, "")
     rows = []

@@ -26,7 +26,7 @@ from train.encoder import LoadedEncoder, load_encoder, seeded
 from train.examples import Example
 from train.graph import ServingGraph, export_float
 from train.llara import Config as RankerConfig
-from train.llara import build, encoding_of, prompt_tokenizer_of, settings_of, training_of
+from train.llara import build, encoding_of, prompt_tokenizer_of, settings_of, training_of, with_inputs
 from train.llara_model import Ranker
 from train.low_rank import merge_low_rank
 from train.ranker_training import Training, judge
@@ -79,8 +79,13 @@ def run(config: Config) -> None:
 
 
 def load_ranker(folder: Path, settings: RankerConfig, dataset: Dataset, loaded: LoadedEncoder) -> Ranker:
-    """Return the ranker that stage ``llara`` wrote to ``folder``."""
-    model = build(settings, dataset, loaded)
+    """Return the ranker that stage ``llara`` wrote to ``folder``.
+
+    Raises:
+        InputError: What it was trained with is gone.
+        SegueError: Its weights do not fit its settings.
+    """
+    model = build(with_inputs(settings, folder), dataset, loaded)
     missing, unexpected = model.load_state_dict(load_file(folder / "ranker.safetensors"), strict=False)
     foreign = [name for name in missing if not is_borrowed(name)] + list(unexpected)
     if foreign:

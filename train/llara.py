@@ -123,6 +123,34 @@ def settings_of(folder: Path) -> Config:
     return typed(Config, kept, "python -m train llara")
 
 
+def with_inputs(config: Config, folder: Path) -> Config:
+    """Return kept settings with the folders that training read as they are found from here.
+
+    They were written down relative to where training ran, which `segue run` does inside its work folder. So they are
+    looked for from the ranker's own folder upwards, and then from here; those that are right as they stand stay.
+
+    Args:
+        config: What `settings_of` returned.
+        folder: Where that stands.
+
+    Raises:
+        InputError: One of them is gone.
+    """
+    lightgcn, text, projector = (_found(kept, folder) for kept in (config.lightgcn, config.text, config.projector))
+    return replace(config, lightgcn=lightgcn, text=text, projector=projector)
+
+
+def _found(kept: str, folder: Path) -> str:
+    places = (place / kept for place in (*folder.resolve().parents, Path.cwd()))
+    found = next((place for place in places if place.is_dir()), None)
+    if found is None:
+        raise InputError(
+            f"The ranker at {folder} was trained with the folder {kept}, which stands neither near it nor here; bring "
+            "that back, or run python -m train llara again."
+        )
+    return kept if Path(kept).resolve() == found.resolve() else str(found)
+
+
 def _write(config: Config, model: Ranker, history: list[dict[str, float | str]]) -> None:
     with whole_directory(Path(config.output)) as folder:
         save_file({name: t.contiguous() for name, t in own_state(model).items()}, folder / "ranker.safetensors")

@@ -1,6 +1,7 @@
 """What each part adds, by the command: silent parts, parts that help or harm by construction, and a killed training."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tests.support.training_road import Road
 from train.ablation_parts import PARTS, Retraining
 from train.ablation_training import Bench
 from train.checkpoint import save_checkpoint
-from train.llara import own_state, settings_of
+from train.llara import own_state, settings_of, with_inputs
 
 Weights = dict[str, Tensor]
 
@@ -162,6 +163,42 @@ def test_a_training_that_leaves_nothing_out_is_the_stage_itself(road: Road, tmp_
     state = own_state(model)
     assert set(state) == set(stage)
     assert all(torch.equal(state[name], stage[name]) for name in stage)
+
+
+def trained_elsewhere(road: Road, name: str) -> str:
+    """Write the trained ranker as if training had run in its own work folder, and return its folder from here."""
+    home = road.folder / name
+    shutil.copytree(road.folder / "llara", home / "work" / "llara")
+    config = home / "work" / "llara" / "config.json"
+    kept = json.loads(config.read_text())
+    for stage in ("lightgcn", "text", "projector"):
+        (home / "work" / stage).symlink_to(road.folder / stage)
+        kept[stage] = f"work/{stage}"
+    config.write_text(json.dumps(kept))
+    return f"{name}/work/llara"
+
+
+def test_a_ranker_is_measured_from_outside_the_folder_that_it_was_trained_in(
+    road: Road, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `make run` leaves it under var/: what it was trained with stands near it; what is gone is named."""
+    llara = trained_elsewhere(road, "var")
+    rows = ablate(road, "outside", "parts=[prior]", "retrain=false", llara=llara)
+    assert rows == ablate(road, "inside", "parts=[prior]", "retrain=false")
+    (road.folder / "var" / "work" / "text").unlink()
+    assert train_command.main(["ablate", f"dataset={road.folder / 'dataset'}", f"llara={llara}", "output=never"]) == 1
+    assert "was trained with the folder work/text, which stands neither near it nor here" in capsys.readouterr().err
+
+
+def test_inputs_that_are_right_as_they_stand_stay_as_they_are_written(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So where training ran, the identities of checkpoints and of what was measured do not change."""
+    llara = Path(trained_elsewhere(road, "home"))
+    settings = settings_of(llara)
+    assert with_inputs(settings, llara).text == str(road.folder / "home" / "work" / "text")
+    monkeypatch.chdir(road.folder / "home")
+    assert with_inputs(settings, Path("work/llara")) == settings
 
 
 @pytest.mark.parametrize(
