@@ -26,6 +26,7 @@ CATEGORIES = ["title", "title+1", "title+5", "5", "title+10", "10", "title+25", 
 
 _GATE = """examples:
   python -m evaluation gate --bundle var/bundle --dataset var/dataset --output var/report
+  segue fetch --environment production --output var/production
   python -m evaluation gate --bundle var/bundle --dataset var/dataset --output var/report --incumbent var/production
 
 ends with 0 pass, 1 fail, 2 inconclusive, 3 could not measure (wrong usage too); docs/evaluation.md explains them."""
