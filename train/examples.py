@@ -12,6 +12,8 @@ SEED_COUNTS = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 35, 50)
 SEED_WEIGHTS = (3.5, 3.0, 1.0, 1.0, 1.0, 2.0, 1.0, 2.0, 1.0, 1.0, 1.5, 0.7, 0.5)
 """How often each number of seeds is drawn: title-only and one-track playlists are the ones that matter most."""
 
+CATEGORIES = ("title", "title+1", "title+5", "5", "title+10", "10", "title+25", "title+25random", "title+100")
+
 
 @dataclass(frozen=True, slots=True)
 class Playlists:
@@ -92,3 +94,26 @@ def validation(
         ]
         for count in counts
     }
+
+
+def by_category(playlists: Playlists, most: int | None = None, seed: int = 0) -> dict[str, list[Example]]:
+    """Return the examples of each category of the RecSys Challenge 2018, by its name in `evaluation measure`.
+
+    Args:
+        playlists: The playlists; each takes part where it is longer than what is shown.
+        most: Bounds the playlists.
+        seed: Draws, with a playlist's row, which 25 tracks ``title+25random`` shows.
+    """
+    return {name: _of_category(playlists, name, most, seed) for name in CATEGORIES}
+
+
+def _of_category(playlists: Playlists, name: str, most: int | None, seed: int) -> list[Example]:
+    title, shown = name.startswith("title"), name.removeprefix("title").removeprefix("+")
+    count = int(shown.removesuffix("random") or 0)
+    asked = []
+    for row, tracks in enumerate(playlists.tracks[:most]):
+        if len(tracks) > count and (count or playlists.titles[row]):
+            order = np.random.default_rng([seed, row]).permutation(len(tracks))
+            chosen = np.sort(order[:count]) if shown.endswith("random") else np.arange(count)
+            asked.append(cut(playlists, row, chosen, title))
+    return asked
