@@ -13,7 +13,7 @@ from evaluation.examples import Answer, Example
 from evaluation.figures import interval
 from evaluation.measure import K
 from evaluation.outcome import CANDIDATE, Outcome
-from evaluation.queries import ALL, SLICES
+from evaluation.queries import ALL, SLICES, shown
 from evaluation.statistics import Estimate
 from evaluation.verdict import INCUMBENT, Comparison
 from segue.track import Track, track_words
@@ -90,7 +90,7 @@ def _slices_table(outcome: Outcome) -> str:
         best = max(figures.values())
         cells = [_mark(f"{value:.4f}", "best" if value == best else "") for value in figures.values()]
         rival = found[max(others, key=figures.__getitem__), name]
-        lines.append(_row("td", [_shown(name), *cells, _gain(rival), str(rival.difference.playlists)]))
+        lines.append(_row("td", [shown(name), *cells, _gain(rival), str(rival.difference.playlists)]))
     return "\n".join(lines)
 
 
@@ -115,9 +115,9 @@ def _metrics_table(outcome: Outcome, name: str) -> str:
     for metric in outcome.figures[CANDIDATE][name]:
         cells = [_figure(metric, by_slice[name][metric]) for by_slice in outcome.figures.values()]
         rows.append(_row("td", [f'<span title="{escape(_METRICS[metric])}">{metric}</span>', *cells]))
-    shown = f"{_shown(name)}: {outcome.counts[name]} queries"
+    summary = f"{shown(name)}: {outcome.counts[name]} queries"
     table = f'<div class="scroll"><table>{head}{"".join(rows)}</table></div>'
-    return f"<details{' open' if name == ALL else ''}><summary>{shown}</summary>{table}</details>"
+    return f"<details{' open' if name == ALL else ''}><summary>{summary}</summary>{table}</details>"
 
 
 def _figure(metric: str, one: Estimate) -> str:
@@ -131,7 +131,7 @@ def _figure(metric: str, one: Estimate) -> str:
 def _comparisons_table(comparisons: Sequence[Comparison]) -> str:
     lines = [_row("th", ["against", "shown", "playlists", "gain", "95 % interval", "bar", "verdict", "needed"])]
     for one in comparisons:
-        cells = [one.against, _shown(one.slice), str(one.difference.playlists), f"{one.difference.mean:+.4f}"]
+        cells = [one.against, shown(one.slice), str(one.difference.playlists), f"{one.difference.mean:+.4f}"]
         cells += [f"{one.low:+.4f} to {one.high:+.4f}", f"{one.bar:+.3g}", _mark(one.verdict, one.verdict)]
         lines.append(_row("td", [*cells, "" if one.playlists_needed is None else f"{one.playlists_needed} playlists"]))
     return "\n".join(lines)
@@ -192,11 +192,6 @@ def _named(name: str, outcome: Outcome) -> str:
 
 def _link(text: str, address: str | None) -> str:
     return f'<a href="{escape(address)}">{text}</a>' if address else text
-
-
-def _shown(name: str) -> str:
-    words = {"title": "title only", ALL: "all queries", "1": "1 seed"}
-    return words.get(name, f"{name} seeds")
 
 
 def _mark(text: str, kind: str) -> str:

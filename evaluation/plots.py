@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from evaluation.breadth import BIAS
 from evaluation.figures import Figures, interval
+from evaluation.queries import shown
 from evaluation.verdict import Comparison
 
 COLOURS = ("#0b6e4f", "#3566b8", "#c4661f")
@@ -79,7 +80,7 @@ def _draw(axes: Axes, figures: Mapping[str, Figures], models: Sequence[str], nam
                   [high - height for height, (_, high) in zip(heights, ends, strict=True)]]  # fmt: skip
         places = [i + (place - (len(models) - 1) / 2) * 0.16 for i, _ in told]
         axes.errorbar(places, heights, yerr=widths, fmt="o", markersize=4.5, color=COLOURS[place], label=model)
-    axes.set_xticks(range(len(names)), [_shown(name) for name in names])
+    axes.set_xticks(range(len(names)), [shown(name) for name in names])
     axes.grid(visible=False, axis="x")
 
 
@@ -94,16 +95,12 @@ def differences_plot(comparisons: Sequence[Comparison]) -> str:
             axes.plot([one.difference.mean], [place], "o", color=colour, markersize=4.5)
             axes.plot([one.bar], [place], "|", color="black", markersize=9)
         axes.axvline(0, color="#555555", linewidth=0.8)
-        labels = [f"{one.against} · {_shown(one.slice)}" for one in comparisons]
+        labels = [f"{one.against} · {shown(one.slice)}" for one in comparisons]
         axes.set_yticks(range(len(comparisons)), labels)
         axes.set_ylim(len(comparisons) - 0.4, -0.6)
         axes.set_xlabel("NDCG gained over it (ticks: the bar)")
         axes.grid(visible=False, axis="y")
         return _svg(figure)
-
-
-def _shown(name: str) -> str:
-    return name if name in ("title", "all") else f"{name} seed{'s' if name != '1' else ''}"
 
 
 def _svg(figure: Figure) -> str:

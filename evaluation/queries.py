@@ -15,6 +15,12 @@ LEAST_HELD_OUT = 5
 """A playlist is asked about only where as many tracks stay hidden: below, one lucky hit would decide its score."""
 
 
+def shown(name: str) -> str:
+    """Return how people read the name of a slice, or `ALL`."""
+    words = {"title": "title only", ALL: "all queries", "1": "1 seed"}
+    return words.get(name, f"{name} seeds")
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One playlist, partly hidden.
