@@ -164,10 +164,6 @@ class Catalogue:
         answer = self._connection().execute(_SPELL.format(_marks(inside)), inside).fetchone()[0]
         return list(zip(inside, answer.split("\n"), strict=True)) if inside else []
 
-    def find_uri(self, uri: str) -> int | None:
-        """Return the id of the track with this URI, or None."""
-        return self.find_uris([uri])[0]
-
     def find_uris(self, uris: Sequence[str]) -> list[int | None]:
         """Return the id of the track with each URI, or None, in their order; many at once are found sooner."""
         hits = self._hits("id, uri", "uri_hash", {_hash(uri) for uri in uris})

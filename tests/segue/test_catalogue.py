@@ -90,9 +90,9 @@ def test_many_tracks_come_back_in_one_call(make: Make) -> None:
 
 def test_a_uri_finds_its_track_and_nothing_else(names: Catalogue) -> None:
     """URIs are compared exactly."""
-    assert [names.find_uri(track.uri) for track in NAMES] == list(range(len(NAMES)))
-    assert names.find_uri("U:0") is None
-    assert names.find_uri("\ud800") is None
+    assert [names.find_uris([track.uri])[0] for track in NAMES] == list(range(len(NAMES)))
+    assert names.find_uris(["U:0"])[0] is None
+    assert names.find_uris(["\ud800"])[0] is None
 
 
 def test_many_uris_are_found_in_one_call(make: Make) -> None:
@@ -185,7 +185,7 @@ def test_any_text_makes_the_round_trip(make: Make, tracks: list[Track]) -> None:
     """Whatever the names hold, they come back unchanged, by id, by URI and, for the most popular, by name."""
     catalogue = make(tracks)
     assert catalogue.tracks(range(len(tracks))) == tracks
-    assert [catalogue.find_uri(track.uri) for track in tracks] == list(range(len(tracks)))
+    assert [catalogue.find_uris([track.uri])[0] for track in tracks] == list(range(len(tracks)))
     for number, track in enumerate(tracks):
         found = catalogue.find_name(track.title, track.artist)
         assert found is not None
@@ -212,7 +212,7 @@ def test_threads_share_a_catalogue(names: Catalogue) -> None:
 
     def read(number: int) -> tuple[list[Track], int | None, int]:
         track = NAMES[number % 8]
-        return names.tracks([number % 8]), names.find_uri(track.uri), len(names.search("halo"))
+        return names.tracks([number % 8]), names.find_uris([track.uri])[0], len(names.search("halo"))
 
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(read, range(400)))
