@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 2}
 COULD_NOT_MEASURE = 3
-CATEGORIES = ["title", "title+1", "title+5", "5", "title+10", "10", "title+25", "title+25random", "title+100"]
 
 _GATE = """examples:
   python -m evaluation gate --bundle var/bundle --dataset var/dataset --output var/report
@@ -104,8 +103,8 @@ def _add_measure(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     which.add_argument("--dataset", type=Path, help="folder of the dataset that the bundle was trained on")
     measure.add_argument("--split", default="test", help="side of the dataset's split to ask about (default: test)")
     measure.add_argument(
-        "--categories", nargs="+", choices=[*CATEGORIES, "title+100random"], metavar="CATEGORY",
-        help=f"of {', '.join([*CATEGORIES, 'title+100random'])} (default: all but the last; "
+        "--categories", nargs="+", choices=arguments.CATEGORIES, metavar="CATEGORY",
+        help=f"of {', '.join(arguments.CATEGORIES)} (default: all but the last; "
         "with --dataset title, title+1, title+5, title+10 and title+25)",
     )  # fmt: skip
     measure.add_argument("--seed", type=int, default=0, help="draws random seeds and the sample (default: 0)")
@@ -196,7 +195,7 @@ def _measure(options: argparse.Namespace) -> int:
 def _measured(options: argparse.Namespace) -> "Measured":
     from evaluation import categories
 
-    names = options.categories or CATEGORIES
+    names = options.categories or arguments.CATEGORIES[:-1]
     return categories.measure(options.bundle, options.playlists, names, options.seed, options.sample, options.lacking)
 
 

@@ -1,7 +1,12 @@
-"""What the gate is asked for in words, checked: also where a command passes them on, hours before the gate runs."""
+"""What commands are asked for in words, checked: also where a command passes them on, hours before the gate runs."""
 
 import argparse
 from urllib.parse import urlsplit
+
+CATEGORIES = (
+    "title", "title+1", "title+5", "5", "title+10", "10", "title+25", "title+25random", "title+100", "title+100random",
+)  # fmt: skip
+"""The RecSys Challenge 2018's ten: what is shown of a playlist. Zamani et al. 2019, table 2."""
 
 
 def margin(text: str) -> float:

@@ -17,10 +17,6 @@ from inference.ranker import Ranker
 from segue.errors import InputError
 from segue.text import normalise_title
 
-CATEGORIES = (
-    "title", "title+1", "title+5", "5", "title+10", "10", "title+25", "title+25random", "title+100", "title+100random",
-)  # fmt: skip
-"""The challenge's ten: what is shown of a playlist. Zamani et al. 2019, table 2."""
 _METRICS = ("ndcg", "r_precision", "clicks")
 
 
@@ -127,7 +123,7 @@ def measure(
     Args:
         bundle: The bundle's folder.
         paths: MPD slices, or folders of them.
-        categories: Some of `CATEGORIES`.
+        categories: Some of `evaluation.arguments.CATEGORIES`.
         seed: Draws random seeds, the sample of playlists and what is lacking.
         most: Most playlists to ask about, or None for all.
         lacking: Share of the tracks that the catalogue is to lack, as it will lack what comes out tomorrow.

@@ -110,7 +110,7 @@ def measure(
     Args:
         bundle: The bundle's folder.
         folder: The dataset that it was trained on.
-        categories: Some of `evaluation.categories.CATEGORIES`.
+        categories: Some of `evaluation.arguments.CATEGORIES`.
         split: ``test`` or ``validation``; the baselines are tuned on the latter.
         seed: Draws random seeds and the sample of playlists.
         most: Most playlists to ask about, or None for all.

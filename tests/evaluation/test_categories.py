@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from evaluation.__main__ import main
-from evaluation.categories import CATEGORIES, measure
+from evaluation.arguments import CATEGORIES
+from evaluation.categories import measure
 from evaluation.slices import read_slices
 from segue.errors import InputError
 from tests.support.tiny_bundle import tiny_tracks, write_tiny_bundle

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.categories import CATEGORIES, ask_category
+from evaluation.arguments import CATEGORIES
+from evaluation.categories import ask_category
 from evaluation.dataset import Playlist
 from evaluation.queries import LEAST_HELD_OUT, ask, sample_playlists
 
