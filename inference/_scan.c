@@ -66,6 +66,8 @@ FOR_EVERY_CPU static void score(
     int32_t products[TILE];
     if (length == 128)
         multiply(rows, count, 128, vector, products);
+    else if (length == 256)
+        multiply(rows, count, 256, vector, products);
     else
         multiply(rows, count, length, vector, products);
     for (int64_t i = 0; i < count; i++)

@@ -83,11 +83,14 @@ class ScannedGraph:
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         """Load it; as `open_graph` otherwise."""
         self._session = _load(bundle.file(QUERY_MODEL), threads, _PLAYLIST, {_VECTORS, _WEIGHTS})
-        self._scan = Table.read(bundle.file(MODEL), bundle.manifest.model.get("scan", {})).scan()
+        table = Table.read(bundle.file(MODEL), bundle.manifest.model.get("scan", {}))
+        self._length, self._scan = table.vectors.shape[1], table.scan()
 
     def run(self, inputs: Inputs, k: int) -> tuple[Ids, Scores]:
         """Run it; as `Graph.run`."""
         vectors, weights = self._session.run([_VECTORS, _WEIGHTS], dict(inputs))
+        # The catalogue's vectors are filled up with zeros to a power of two, as the integers of the graph want it.
+        vectors = np.pad(vectors, ((0, 0), (0, max(0, self._length - vectors.shape[1]))))
         own = inputs["seeds"]
         heard = np.concatenate([own, inputs["stand_ins"]], 1)
         ids, scores = np.zeros((len(vectors), k), np.int64), np.full((len(vectors), k), -np.inf, np.float32)

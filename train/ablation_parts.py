@@ -68,6 +68,8 @@ def _one_text(model: Ranker) -> None:
     catalogue = model.tracks.catalogue
     mean = catalogue.text.mean(0, keepdim=True, dtype=torch.float32).half()
     model.tracks.catalogue = replace(catalogue, text=mean.expand_as(catalogue.text))
+    if model.second is not None:
+        model.second.tracks.catalogue = model.tracks.catalogue
 
 
 @torch.no_grad()
@@ -86,6 +88,11 @@ def _no_fold_in(model: Ranker) -> None:
 
 
 @torch.no_grad()
+def _no_second(model: Ranker) -> None:
+    model.second = None
+
+
+@torch.no_grad()
 def _no_neighbours(model: Ranker) -> None:
     model.neighbourhood = None
 
@@ -93,6 +100,8 @@ def _no_neighbours(model: Ranker) -> None:
 @torch.no_grad()
 def _no_prior(model: Ranker) -> None:
     model.popularity.zero_()
+    if model.second is not None:
+        model.second.popularity.zero_()
 
 
 PARTS: Mapping[str, Part] = {
@@ -114,6 +123,7 @@ PARTS: Mapping[str, Part] = {
         "hybrid prompts from the first step of LLaRA's training, over the same skeleton",
         training=Retraining(skeleton=False, curriculum=False),
     ),
+    "second": Part("the first skeleton alone, which is trained without the second", switch=_no_second),
     "fold_in": Part("the mean of the seeds alone, which is all that training sees", switch=_no_fold_in),
     "neighbours": Part("no table of neighbours, which no training sees", switch=_no_neighbours),
     "prior": Part(

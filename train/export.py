@@ -106,8 +106,7 @@ def distil_words(
     everything = torch.arange(training.tracks)
     with torch.no_grad():
         parts = [
-            model.tracks.seeds(ids, torch.ones_like(ids, dtype=torch.bool))
-            for ids in torch.split(everything, _TAUGHT_AT_ONCE)
+            model.seeds(ids, torch.ones_like(ids, dtype=torch.bool)) for ids in torch.split(everything, _TAUGHT_AT_ONCE)
         ]
     words = [framed(pieces, training.encoding) for pieces in loaded.tokenise(training.playlists.words)]
     return distil(words, torch.cat(parts), loaded.pieces, steps, settings.seed)

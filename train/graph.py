@@ -37,9 +37,10 @@ class ServingGraph(nn.Module):
         super().__init__()
         cold = ranker.tracks.catalogue.count == 0
         everything = torch.arange(len(cold))
+        ranker.asks_second = ranker.second is not None and bool(ranker.second_share)
         with torch.no_grad():
             candidates, bias = ranker.candidates(everything, cold)
-            self.register_buffer("seed_table", ranker.tracks.seeds(everything, cold))
+            self.register_buffer("seed_table", ranker.seeds(everything, cold))
         # Popularity has its own scale and would spoil the rounding of the other columns.
         self.register_buffer("columns", candidates[:, :-1].T.contiguous())
         self.register_buffer("prior", torch.stack([candidates[:, -1], bias.detach()]))  # (2, N)
@@ -48,6 +49,11 @@ class ServingGraph(nn.Module):
         self.neighbourhood = ranker.neighbourhood
         self.fold_in = ranker.fold_in if bool(ranker.fold_in.weight.any()) else None
         self.popularity_weight = ranker.popularity
+        self.second = ranker.second.playlist if ranker.second is not None and ranker.asks_second else None
+        self.length, self.share = ranker.tracks.own.embedding_dim, float(ranker.second_share)
+        if ranker.second is not None and ranker.asks_second:
+            both = (1 - self.share) * ranker.popularity + self.share * ranker.second.popularity
+            self.popularity_weight = nn.Parameter(both.detach())
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -69,9 +75,10 @@ class ServingGraph(nn.Module):
         parts: tuple[Tensor, ...] = (unknown, told.any(), torch.zeros(*unknown_tokens.shape[:2], known.shape[2]))
         here = ids >= 0
         present = torch.cat([here, told], 1)
-        seen = torch.cat([known, unknown], 1)
+        seen, others = torch.cat([known, unknown], 1).tensor_split([self.length], dim=2)  # each skeleton's numbers
+        known, unknown = known[:, :, : self.length], unknown[:, :, : self.length]
         playlist = self.playlist(seen, present, title_grams)
-        count, silence = present.sum(1), torch.zeros(seeds.shape[0], known.shape[2])
+        count, silence = present.sum(1), torch.zeros(seeds.shape[0], self.length)
         if self.fold_in is not None:
             residual = self.fold_in(seen, present)
             parts = (*parts, residual, (self.fold_in.weight[bucket_of(count)] != 0).any(), silence)
@@ -82,6 +89,9 @@ class ServingGraph(nn.Module):
             heard = self.llara.gate[bucket_of(here[:, :place].sum(1) + told.sum(1))]
             parts = (*parts, residual, (heard != 0).any(), silence.clone())
             playlist = playlist + residual
+        if self.second is not None:
+            other = self.second(others, present, title_grams)
+            playlist = torch.cat([(1 - self.share) * playlist, self.share * other], 1)
         weight = self.popularity_weight[bucket_of(count)].unsqueeze(1)
         # One product for both: what counts is how often rows of the catalogue's length are gone through.
         logits: Tensor = playlist @ self.columns + nn.functional.pad(weight, (0, 1), value=1.0) @ self.prior

@@ -28,6 +28,7 @@ from train.llara_model import Llara, Ranker
 from train.neighbourhood import Neighbourhood
 from train.neighbours import NeighbourTable
 from train.projector import load_projector
+from train.projector_model import Projector
 from train.ranker_training import (
     OnEpoch,
     Phase,
@@ -41,7 +42,7 @@ from train.settings import CONFIG, typed
 from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
 from train.team import ALONE, Team
 from train.tracking import log_plot, stage_run
-from train.weighing import open_gates, weigh_fold_in, weigh_neighbours, weigh_titles
+from train.weighing import open_gates, weigh_fold_in, weigh_neighbours, weigh_second, weigh_titles
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,9 @@ class Config:
     start_rms: float
     fold_in_ridge: float
     skeleton: PhaseSettings
+    second: PhaseSettings
+    second_dimension: int
+    second_rms: float
     llara: PhaseSettings
     seed: int
     threads: int
@@ -172,10 +176,22 @@ def build(config: Config, dataset: Dataset, loaded: LoadedEncoder) -> Ranker:
     playlist = PlaylistVector(dimension, config.gram_buckets, config.mix_hidden, fold_in)
     table = NeighbourTable.load(Path(config.lightgcn), len(catalogue.count))
     neighbourhood = Neighbourhood(table) if table.ids.shape[1] else None
-    if config.backbone_layers == 0:
-        return Ranker(tracks, playlist, None, neighbourhood)
-    llara = Llara(backbone_of(config, loaded), dimension, config.behaviour_tokens)
-    return Ranker(tracks, playlist, llara, neighbourhood)
+    llara = None
+    if config.backbone_layers:
+        llara = Llara(backbone_of(config, loaded), dimension, config.behaviour_tokens)
+    second = second_skeleton(config, catalogue, loaded) if config.second.epochs else None
+    return Ranker(tracks, playlist, llara, neighbourhood, second)
+
+
+def second_skeleton(config: Config, catalogue: CatalogueTensors, loaded: LoadedEncoder) -> Ranker:
+    """Return a skeleton that knows nothing of the graph yet: its vectors begin at random."""
+    sizes = len(catalogue.count), catalogue.artists, catalogue.albums
+    start = Start(*(config.second_rms * torch.randn(size, config.second_dimension) for size in sizes))
+    projector = Projector(loaded.encoder.width, config.second_dimension, config.projector_hidden)
+    projector.scale_output(0.0)
+    fold_in = ridge_fold_in(start.seen(catalogue.count), config.fold_in_ridge)
+    playlist = PlaylistVector(config.second_dimension, config.gram_buckets, config.mix_hidden, fold_in)
+    return Ranker(TrackVectors(catalogue, start, projector), playlist, None)
 
 
 def backbone_of(config: Config, loaded: LoadedEncoder) -> Backbone:
@@ -245,9 +261,13 @@ def training_of(
 
 
 def phases(config: Config, model: Ranker) -> list[Phase]:
-    """Return what is trained in which order: the skeleton, then LLaRA over a skeleton that stays."""
-    skeleton = parameters_of(model, ("tracks.", "playlist.", "popularity"))
+    """Return what is trained in which order: the skeletons, each by itself, then LLaRA over skeletons that stay."""
+    names = ("tracks.", "playlist.", "popularity")
+    skeleton = parameters_of(model, names)
     plan = [Phase("skeleton", config.skeleton, skeleton, language=False, curriculum=False)]
+    if model.second is not None:
+        own = parameters_of(model.second, names)
+        plan.append(Phase("second", config.second, own, language=False, curriculum=False, second=True))
     if model.llara is not None:
         own = parameters_of(model, ("llara.",))
         plan.append(Phase("llara", config.llara, own, language=True, curriculum=True))
@@ -264,16 +284,23 @@ def train_in_phases(model: Ranker, plan: Sequence[Phase], training: Training, st
         stem: Where checkpoints stand: ``<stem>-<phase>.pt``.
         on_epoch: Told of each epoch.
     """
+    skeletons = [phase for phase in plan if not phase.language]
     for phase in plan:
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name in phase.parameters)
-        train_phase(model, phase, training, stem.with_name(f"{stem.name}-{phase.name}.pt"), on_epoch)
+        moved = {id(parameter) for parameter in phase.parameters.values()}
+        for parameter in model.parameters():
+            parameter.requires_grad_(id(parameter) in moved)
+        part = model.second if phase.second and model.second is not None else model
+        train_phase(part, phase, training, stem.with_name(f"{stem.name}-{phase.name}.pt"), on_epoch)
         if phase.language:
             open_gates(model, training)
         else:
-            weigh_titles(model, training)
+            weigh_titles(part, training)
+        if skeletons and phase is skeletons[-1]:
+            model.level_second()
+            weigh_second(model, training)
             weigh_fold_in(model, training)
             weigh_neighbours(model, training)
+    model.asks_second = True
 
 
 def own_state(model: Ranker) -> dict[str, Tensor]:

@@ -74,13 +74,23 @@ class Ranker(nn.Module):
         playlist: PlaylistVector,
         llara: Llara | None,
         neighbourhood: Neighbourhood | None = None,
+        second: "Ranker | None" = None,
     ) -> None:
-        """Join the parts; without ``llara`` and ``neighbourhood`` the skeleton ranks alone."""
+        """Join the parts; without ``llara``, ``neighbourhood`` and ``second`` the skeleton ranks alone.
+
+        ``second`` is another skeleton, trained by itself from another start: what two that erred in different places
+        agree on is likelier to be so. Both are one product of longer vectors.
+        """
         super().__init__()
+        self.second = second
         self.tracks, self.playlist, self.llara, self.neighbourhood = tracks, playlist, llara, neighbourhood
         self.fold_in = FoldIn(tracks.own.embedding_dim)
         # The skeleton is trained first, and by itself: asking a silent language model would cost most of the time.
         self.reads_language = True
+        # Each skeleton is trained by itself, and its share in the ranking is chosen on validation then.
+        self.asks_second = True
+        self.register_buffer("second_share", torch.zeros(1))
+        self.second_share: Tensor
         self.log_count = torch.log1p(tracks.catalogue.count)
         self.popularity = nn.Parameter(torch.zeros(len(BUCKETS)))
         with torch.no_grad():
@@ -88,6 +98,8 @@ class Ranker(nn.Module):
 
     def playlists(self, inputs: Mapping[str, Tensor], hidden: Tensor, behaviour: Tensor | None = None) -> Tensor:
         """Return (B, D + 1): the playlists' vectors, and beside them how much plain popularity counts.
+
+        D counts the numbers of both skeletons where two are asked.
 
         Args:
             inputs: ``segue.query.encode``'s arrays as tensors; unknown tracks are not read in training.
@@ -106,10 +118,47 @@ class Ranker(nn.Module):
             nothing = seeds[:, :0]
             vector = vector + self.llara(inputs["prompt_tokens"], seeds, shown, nothing, present[:, :0])
         weight = self.popularity[bucket_of(present.sum(1))].unsqueeze(1)
-        return torch.cat([vector, weight], 1)
+        first = torch.cat([vector, weight], 1)
+        if self.second is None or not self.asks_second:
+            return first
+        return self.mixed(first, self.second.playlists(inputs, hidden[:, :-1]))
+
+    def level_second(self) -> None:
+        """Make the second skeleton's tracks as long as the first's, without a change of any score.
+
+        Side by side they are one row of integers with one scale, and the shorter ones would be rounded away.
+        """
+        if self.second is None:
+            return
+        known = torch.nonzero(self.tracks.catalogue.count).squeeze(1)
+        shown = torch.zeros_like(known, dtype=torch.bool)
+        with torch.no_grad():
+            one, other = (
+                float(each.candidates(known, shown)[0].square().mean()) for each in (self.tracks, self.second.tracks)
+            )
+        if one and other:
+            factor = (one / other) ** 0.5
+            self.second.tracks.rescale(factor)
+            self.second.playlist.rescale(factor)
+
+    def mixed(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return (B, D + 1) what each skeleton says of playlists, (B, D' + 1) each, side by side in their shares."""
+        one, other = first * (1 - self.second_share), second * self.second_share
+        return torch.cat([one[:, :-1], other[:, :-1], one[:, -1:] + other[:, -1:]], 1)
 
     def candidates(self, ids: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Return (C, D + 1) candidates to match `playlists`, and their biases (C,); a hidden one has no popularity."""
         vectors, bias = self.tracks.candidates(ids, hidden)
+        if self.second is not None and self.asks_second:
+            others, other_bias = self.second.tracks.candidates(ids, hidden)
+            vectors = torch.cat([vectors, others], 1)
+            bias = (1 - self.second_share) * bias + self.second_share * other_bias
         popularity = torch.where(hidden, 0.0, self.log_count[ids])
         return torch.cat([vectors, popularity.unsqueeze(1)], 1), bias
+
+    def seeds(self, ids: Tensor, hidden: Tensor) -> Tensor:
+        """Return (…, D) vectors of tracks as seeds, of both skeletons where two are asked."""
+        vectors = self.tracks.seeds(ids, hidden)
+        if self.second is None or not self.asks_second:
+            return vectors
+        return torch.cat([vectors, self.second.tracks.seeds(ids, hidden)], -1)

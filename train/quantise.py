@@ -13,6 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 WEIGHT_LIMIT = 127
 ZERO_POINT = 128
 _LARGEST_BLOCK = 128
+_TALL = 4
+"""Rows for each number of a row from which on a table is a catalogue: its rows have one scale each, so that a scan
+of it needs no other, and may have `_LARGEST_ROW` numbers."""
+_LARGEST_ROW = 256
 _RUNTIME = "com.microsoft"
 SMALLEST = 65_536
 """Weights of fewer numbers stay float: they weigh nothing, and the fold-in is sensitive."""
@@ -68,7 +72,7 @@ class _Rewriter:
         table = self._array(name)
         columns = table.T if across else table  # (N, K)
         length = columns.shape[1]
-        block = _block(length)
+        block = _block(length, _LARGEST_ROW if len(columns) > _TALL * length else _LARGEST_BLOCK)
         packed = f"{name}.{'columns' if across else 'rows'}"
         if packed not in self._packed:
             self._packed.add(packed)
@@ -120,9 +124,9 @@ class _Rewriter:
         self._graph.initializer.extend(kept)
 
 
-def _block(length: int) -> int:
+def _block(length: int, most: int) -> int:
     """Return how many of a row's numbers share a scale: a power of two from 16 on, as MatMulNBits wants it."""
-    return min(_LARGEST_BLOCK, max(16, 1 << (length - 1).bit_length()))
+    return min(most, max(16, 1 << (length - 1).bit_length()))
 
 
 def _is_large(tensor: onnx.TensorProto) -> bool:

@@ -98,6 +98,7 @@ class Phase:
         parameters: What it moves, by name.
         language: Whether LLaRA takes part; it costs most of the time.
         curriculum: Whether prompts begin with words alone; otherwise all of LLaRA's are hybrid from the first step.
+        second: Whether it is the second skeleton that is trained; ``parameters`` are named as within it.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Phase:
     parameters: Mapping[str, nn.Parameter]
     language: bool
     curriculum: bool
+    second: bool = False
 
 
 def as_tensors(examples: Sequence[Example], training: Training) -> dict[str, Tensor]:
@@ -117,7 +119,7 @@ def as_tensors(examples: Sequence[Example], training: Training) -> dict[str, Ten
 
 def train_phase(model: Ranker, phase: Phase, training: Training, checkpoint: Path, on_epoch: OnEpoch) -> None:
     """Train one phase in place, from its checkpoint where there is one."""
-    model.reads_language = phase.language
+    model.reads_language, model.asks_second = phase.language, phase.language
     optimisers = _optimisers(phase)
     rng = np.random.default_rng([training.seed, len(phase.name)])
     torch.manual_seed(training.seed)
@@ -137,7 +139,7 @@ def calibrate(model: Ranker, training: Training, batches: int = 3) -> None:
     """
     examples = [e for e, _ in zip(epoch(training.playlists, 256, _rng(training), 1.0), range(batches), strict=False)]
     start = model.playlist.fold_in.detach().clone()
-    model.reads_language = False
+    model.reads_language = model.asks_second = False
     losses = {}
     with torch.no_grad():
         for power in range(-8, 3):
@@ -145,6 +147,8 @@ def calibrate(model: Ranker, training: Training, batches: int = 3) -> None:
             rng = _rng(training)
             (losses[power],) = training.team.add([sum(float(_loss(model, training, e, None, rng)) for e in examples)])
         model.playlist.fold_in.copy_(start * 2.0 ** min(losses, key=lambda power: losses[power]))
+    if model.second is not None:
+        calibrate(model.second, training, batches)
 
 
 def _rng(training: Training) -> np.random.Generator:

@@ -89,6 +89,13 @@ class TrackVectors(nn.Module):
         """Return (…, D) vectors of the tracks ``ids`` as seeds; where ``hidden`` is true, by their text."""
         return self._vectors(ids, hidden, self.seed_share)
 
+    @torch.no_grad()
+    def rescale(self, factor: float) -> None:
+        """Make every vector ``factor`` times as long."""
+        for table in (self.own, self.artist, self.album):
+            table.weight.mul_(factor)
+        self.projector.scale_output(factor)
+
     def candidates(self, ids: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Return vectors (C, D) and biases (C,) of the tracks ``ids`` (C,) as candidates."""
         bias = torch.where(hidden, self.hidden_bias, self.bias(ids).squeeze(-1))
@@ -147,6 +154,17 @@ class PlaylistVector(nn.Module):
         mixed = self.mixed(nn.functional.gelu(self.mix(torch.cat([folded, title], 1))))
         vector: Tensor = folded + title + mixed + self.offset[bucket]
         return vector
+
+    @torch.no_grad()
+    def rescale(self, factor: float) -> None:
+        """Read tracks whose vectors are ``factor`` times as long, and answer with vectors as much shorter.
+
+        No score changes by that.
+        """
+        for weight in (self.attention, self.grams.weight, self.offset, self.mixed.weight, self.mixed.bias):
+            weight.div_(factor)
+        self.fold_in.div_(factor**2)
+        self.mix.weight.mul_(factor)  # of what was made shorter
 
 
 def bag(table: nn.Embedding, ids: Tensor) -> Tensor:

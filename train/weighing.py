@@ -1,4 +1,4 @@
-"""Weights that validation chooses by number of seeds once training is done: of titles, fold-in, neighbours, LLaRA."""
+"""Weights that validation chooses once training is done: of titles, second skeleton, fold-in, neighbours and LLaRA."""
 
 import math
 from collections.abc import Iterable
@@ -23,8 +23,24 @@ def weigh_titles(
     Training alone overrates titles, the more seeds the worse: a few thousand of them are soon learnt by heart. On real
     playlists this is worth .007 NDCG at one seed and .011 at ten and more (docs/quality.md).
     """
-    model.reads_language = False
+    model.reads_language = model.asks_second = False
     _weigh(model.playlist.title_weight, model, training, choices, otherwise=1.0)
+
+
+def weigh_second(model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.2, 0.35, 0.5, 0.65)) -> None:
+    """Set the second skeleton's share to the choice that ranks validation best, all numbers of seeds together.
+
+    One share for all: the served graph then adds up biases once, not for each request.
+    """
+    if model.second is None:
+        return
+    model.reads_language, model.asks_second = False, True
+    figures = {}
+    for choice in choices:
+        model.second_share.fill_(choice)
+        judged = judge(model, training)
+        figures[choice] = sum(judged.values()) if judged else 0.0
+    model.second_share.fill_(max(choices, key=lambda choice: figures[choice]))
 
 
 def weigh_fold_in(
@@ -35,7 +51,7 @@ def weigh_fold_in(
     It solves with the vectors that the skeleton's training left, and so is told of them here. With fewer than
     ``fewest`` seeds it stays silent: there the validation's gain did not hold on further playlists (docs/quality.md).
     """
-    model.reads_language = False
+    model.reads_language, model.asks_second = False, True
     known = torch.nonzero(model.tracks.catalogue.count).squeeze(1)
     with torch.no_grad():
         model.fold_in.know(model.tracks.seeds(known, torch.zeros_like(known, dtype=torch.bool)))
@@ -48,7 +64,7 @@ def weigh_neighbours(
 ) -> None:
     """Set how much the table of neighbours counts, by number of seeds, to the choice that ranks validation best."""
     if model.neighbourhood is not None:
-        model.reads_language = False
+        model.reads_language, model.asks_second = False, True
         _weigh(model.neighbourhood.weight, model, training, choices, otherwise=0.0)
 
 

@@ -48,7 +48,8 @@ def ranking(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
     whole = WholeGraph(ranker.bundle, threads=1)
     tracks = len(ranker.catalogue)
     draw = np.random.default_rng(0)
-    matrix = draw.integers(-63, 64, (_DIMENSION, tracks), dtype=np.int8)
+    layout = ranker.bundle.manifest.model.get("scan", {"vectors": {"shape": [tracks, _DIMENSION]}})
+    matrix = draw.integers(-63, 64, (layout["vectors"]["shape"][1], tracks), dtype=np.int8)
     times: dict[str, list[float]] = {}
     for _ in range(options.count):
         query = ranker.query(draw.integers(0, tracks, 10).tolist(), "late night drive")

@@ -74,9 +74,17 @@ def random_ranker(tracks: int) -> tuple[ServingGraph, Encoding, str]:
     llara.gate[1:] = 0  # as validation left it with real playlists: heard for titles alone
     neighbourhood = Neighbourhood(random_neighbours(tracks))
     neighbourhood.weight.fill_(1.0)
-    ranker = Ranker(vectors, playlist, llara, neighbourhood).eval()
+    second = Ranker(
+        TrackVectors(catalogue, start, Projector(loaded.encoder.width, DIMENSION, HIDDEN["projector"])),
+        PlaylistVector(DIMENSION, GRAM_BUCKETS, HIDDEN["mix"], torch.eye(DIMENSION) * 3),
+        None,
+    )
+    for weight in (second.playlist.grams.weight, second.playlist.mixed.weight):
+        torch.nn.init.normal_(weight, std=0.1)
+    ranker = Ranker(vectors, playlist, llara, neighbourhood, second).eval()
+    ranker.second_share.fill_(0.35)
     encoding = heard_encoding(Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=GRAM_BUCKETS), ranker)
-    reader = WordReader(loaded.pieces, DIMENSION, MOST_PAIRS).eval()
+    reader = WordReader(loaded.pieces, 2 * DIMENSION, MOST_PAIRS).eval()
     ranker.fold_in.know(start.tracks)
     ranker.fold_in.weight[-2:] = 8.0  # from 21 seeds on
     return ServingGraph(ranker, reader), encoding, loaded.tokenizer.to_str()

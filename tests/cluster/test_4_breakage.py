@@ -19,7 +19,7 @@ SMALL = {
                 "lightgcn": "start=xavier epochs=30",
                 "text": "",
                 "projector": "epochs=4",
-                "llara": "skeleton.epochs=2 llara.epochs=1",
+                "llara": "skeleton.epochs=2 second.epochs=0 llara.epochs=1",
                 "export": "",
             }
         }

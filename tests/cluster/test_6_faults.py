@@ -20,7 +20,7 @@ WORSE = {
     "lightgcn": "start=xavier rate=0.000001 epochs=20 patience=0",
     "text": "",
     "projector": "epochs=1",
-    "llara": "skeleton.epochs=1 llara.epochs=1",
+    "llara": "skeleton.epochs=1 second.epochs=0 llara.epochs=1",
     "export": "word_steps=100 onnx_tolerance=1 int8_tolerance=1",
 }
 """Hardly trained at all, by a LightGCN that takes long enough over learning nothing to be met in the middle.

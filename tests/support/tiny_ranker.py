@@ -15,7 +15,7 @@ from train.projector_model import Projector
 from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
 from train.word_reader import WordReader
 
-DIMENSION = 16
+DIMENSION, SECOND_DIMENSION = 16, 8
 GRAMS = 256
 
 
@@ -35,7 +35,10 @@ def tiny_catalogue(tracks: int, seed: int = 0) -> CatalogueTensors:
 
 
 def tiny_ranker(loaded: LoadedEncoder, tracks: int = 600, loud: bool = True, seed: int = 0) -> Ranker:
-    """Return a ranker; ``loud`` gives every part a say, where a fresh one begins with most parts silent."""
+    """Return a ranker; ``loud`` gives every part a say, where a fresh one begins with most parts silent.
+
+    Only a loud one has a second skeleton.
+    """
     torch.manual_seed(seed)
     catalogue = tiny_catalogue(tracks, seed)
     start = Start(*(torch.randn(n, DIMENSION) * 0.3 for n in (tracks, catalogue.artists, catalogue.albums)))
@@ -50,12 +53,24 @@ def tiny_ranker(loaded: LoadedEncoder, tracks: int = 600, loud: bool = True, see
     neighbourhood = Neighbourhood(tiny_neighbours(catalogue, seed))
     if loud:
         neighbourhood.weight.copy_(torch.linspace(0.0, 2.0, len(neighbourhood.weight)))
-    ranker = Ranker(vectors, playlist, llara, neighbourhood)
+    ranker = Ranker(vectors, playlist, llara, neighbourhood, tiny_second(catalogue) if loud else None)
     if loud:
+        ranker.second_share.fill_(0.4)
         with torch.no_grad():
             ranker.fold_in.know(start.tracks)
             ranker.fold_in.weight.copy_(torch.linspace(0.0, 4.0, len(ranker.fold_in.weight)))
     return ranker.eval()
+
+
+def tiny_second(catalogue: CatalogueTensors) -> Ranker:
+    """Return a second skeleton, in which everything has a say."""
+    sizes = len(catalogue.count), catalogue.artists, catalogue.albums
+    start = Start(*(torch.randn(n, SECOND_DIMENSION) * 0.3 for n in sizes))
+    playlist = PlaylistVector(SECOND_DIMENSION, GRAMS, 32, torch.eye(SECOND_DIMENSION) * 3)
+    second = Ranker(TrackVectors(catalogue, start, Projector(WIDTH, SECOND_DIMENSION, 64)), playlist, None)
+    for weight in (playlist.grams.weight, playlist.mixed.weight, playlist.offset, second.tracks.bias.weight):
+        torch.nn.init.normal_(weight, std=0.3)
+    return second
 
 
 def tiny_neighbours(catalogue: CatalogueTensors, seed: int = 0, playlists: int = 120) -> NeighbourTable:
@@ -71,7 +86,7 @@ def tiny_neighbours(catalogue: CatalogueTensors, seed: int = 0, playlists: int =
 def tiny_reader(loaded: LoadedEncoder, seed: int = 0) -> WordReader:
     """Return a reader of words that was taught nothing."""
     torch.manual_seed(seed)
-    return WordReader(loaded.pieces, DIMENSION, pairs=2**12).eval()
+    return WordReader(loaded.pieces, DIMENSION + SECOND_DIMENSION, pairs=2**12).eval()
 
 
 def tiny_encoding(loaded: LoadedEncoder) -> Encoding:

@@ -46,4 +46,5 @@ class Road:
         """Train the ranker for two short phases."""
         sizes = ["projector_hidden=32", "mix_hidden=16", "gram_buckets=512", "negatives=200", "backbone_layers=1"]
         lengths = ["skeleton.epochs=2", "skeleton.batch=32", "llara.epochs=1", "llara.batch=32"]
+        lengths += ["second.epochs=1", "second.batch=32", "second_dimension=16"]
         return self.train("llara", output, f"encoder={self.encoder}", *sizes, *lengths)

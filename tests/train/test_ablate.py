@@ -52,7 +52,7 @@ def altered(road: Road, name: str, alter: Callable[[Weights], None]) -> str:
     return name
 
 
-SILENT = ("llara.gate", "fold_in.weight", "neighbourhood.weight", "tracks.hidden_bias")
+SILENT = ("llara.gate", "second_share", "fold_in.weight", "neighbourhood.weight", "tracks.hidden_bias")
 
 
 def only_popularity(road: Road, weight: float) -> Callable[[Weights], None]:
@@ -110,7 +110,7 @@ def test_one_command_measures_every_part(road: Road, capsys: pytest.CaptureFixtu
     rows = ablate(road, "all")
     assert list(rows) == list(PARTS)
     switched = {name for name, row in rows.items() if row["way"] == "switched off"}
-    assert switched == {"llara", "fold_in", "neighbours"}
+    assert switched == {"llara", "second", "fold_in", "neighbours"}
     assert all({"0", "1", "5", "cold"} <= set(row["gains"]) for row in rows.values())
     assert "epoch" in capsys.readouterr().err
     report, picture = ((road.folder / "all" / name) for name in ("ablation.json", "ablation.png"))

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from segue.query import Encoding, Query, encode
 from tests.support.tiny_bert import tiny_encoder
-from tests.support.tiny_ranker import tiny_encoding, tiny_ranker, tiny_reader
+from tests.support.tiny_ranker import DIMENSION, tiny_encoding, tiny_ranker, tiny_reader
 from train.encoder import LoadedEncoder
 from train.export import heard_encoding
 from train.graph import ServingGraph, export_float, serving_form
 from train.quantise import WEIGHT_LIMIT, quantise, quantise_rows
+from train.skeleton import TrackVectors
 
 TRACKS = 600
 QUERIES = [
@@ -223,6 +224,31 @@ def test_neighbours_of_a_seed_come_up(exported: Exported) -> None:
     assert tensors["neighbourhood.ids"] == onnx.TensorProto.INT32
 
 
+def test_a_leveled_second_skeleton_scores_as_before(exported: Exported) -> None:
+    """Its tracks are as long as the first's afterwards, and no score of a playlist is another one."""
+    ranker = tiny_ranker(exported.loaded, TRACKS)
+    second, everything = ranker.second, torch.arange(TRACKS)
+    assert second is not None
+    for part in (second.tracks, second.playlist):
+        part.rescale(0.01)
+    hidden = ranker.tracks.catalogue.count == 0
+    inputs = {name: torch.from_numpy(array) for name, array in exported.inputs(QUERIES[:3]).items()}
+    nothing = torch.zeros_like(inputs["seeds"], dtype=torch.bool)
+
+    def scores() -> torch.Tensor:
+        vectors, bias = ranker.candidates(everything, hidden)
+        return ranker.playlists(inputs, nothing) @ vectors.T + bias
+
+    def length(tracks: TrackVectors) -> float:
+        return float(tracks.candidates(everything[~hidden], hidden[~hidden])[0].square().mean())
+
+    with torch.no_grad():
+        before = scores()
+        ranker.level_second()
+        assert torch.allclose(before, scores(), rtol=1e-3, atol=1e-3)
+        assert length(second.tracks) == pytest.approx(length(ranker.tracks), rel=1e-3)
+
+
 def test_the_graph_carries_the_exact_fold_in(exported: Exported) -> None:
     """What both graphs score more with it than torch does without is numpy's solution of the normal equations."""
     fold_in, seeds = exported.graph.fold_in, (3, 7)
@@ -236,6 +262,7 @@ def test_the_graph_carries_the_exact_fold_in(exported: Exported) -> None:
         each.double().numpy()
         for each in (fold_in.whitening, exported.graph.seed_table[list(seeds)], exported.graph.columns)
     )
+    rows, columns = rows[:, :DIMENSION], (1 - exported.graph.share) * columns[:DIMENSION]  # the first skeleton's
     solution = np.linalg.solve(np.linalg.inv(white @ white.T) + rows.T @ rows, rows.sum(0))
     added = float(weight[2]) * solution @ columns
     assert added.std() > 0.1

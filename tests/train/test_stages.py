@@ -93,7 +93,7 @@ def test_runs_keep_lineage_curves_and_the_bundle(road: Road) -> None:
 
 def test_every_epoch_is_kept_with_its_figures(road: Road) -> None:
     history = json.loads((road.folder / "llara" / "metrics.json").read_text())
-    assert [entry["phase"] for entry in history] == ["skeleton", "skeleton", "llara"]
+    assert [entry["phase"] for entry in history] == ["skeleton", "skeleton", "second", "llara"]
     assert all(0 < entry["ndcg_1"] < 1 for entry in history)
 
 

@@ -9,11 +9,11 @@ import torch
 
 from segue.errors import InputError
 from tests.support.tiny_bert import tiny_encoder
-from tests.support.tiny_ranker import tiny_encoding, tiny_ranker
+from tests.support.tiny_ranker import tiny_encoding, tiny_ranker, tiny_second
 from train.candidates import CandidateSampler, sampled_softmax
 from train.encoder import LoadedEncoder
 from train.examples import Example, Playlists, cut, draw, epoch, validation
-from train.llara import own_state
+from train.llara import own_state, train_in_phases
 from train.llara_model import Ranker
 from train.ranker_training import (
     Phase,
@@ -185,6 +185,26 @@ def test_the_fold_in_is_weighed_by_what_ranks_validation_best(loaded: LoadedEnco
     assert after[1] == before[1]
     assert not model.fold_in.weight[:2].any()
     assert model.fold_in.weight[4] > 0
+
+
+def test_a_second_skeleton_is_trained_by_itself(loaded: LoadedEncoder, tmp_path: Path) -> None:
+    """The first ends as it does alone, the second moves in its own phase; validation chooses how both are mixed."""
+    alone, both = (tiny_ranker(loaded, TRACKS, loud=False) for _ in range(2))
+    both.second = tiny_second(both.tracks.catalogue)
+    before = {name: tensor.clone() for name, tensor in both.second.state_dict().items()}
+    own = parameters_of(both.second, ("tracks.", "playlist.", "popularity"))
+    second = replace(skeleton_phase(both), name="second", parameters=own, second=True)
+    train_in_phases(alone, [skeleton_phase(alone)], training_on(loaded, alone), tmp_path / "a", silent)
+    train_in_phases(both, [skeleton_phase(both), second], training_on(loaded, both), tmp_path / "b", silent)
+    assert torch.equal(alone.tracks.own.weight, both.tracks.own.weight)
+    assert not torch.equal(before["tracks.own.weight"], both.second.tracks.own.weight)
+    training = training_on(loaded, both)
+    both.neighbourhood = None  # weighed after the share, as the fold-in is
+    both.fold_in.weight.zero_()
+    reached = sum(judge(both, training).values())
+    for share in (0.0, 0.35, 0.65):
+        both.second_share.fill_(share)
+        assert sum(judge(both, training).values()) <= reached
 
 
 def test_llara_learns_over_a_skeleton_that_stays(loaded: LoadedEncoder, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ LIGHTGCN = ("dimension=16", "batch=32", "start=xavier", "rate=0.01", "regularisa
 RANKER = (
     *("projector_hidden=32", "mix_hidden=16", "gram_buckets=512", "negatives=200", "backbone_layers=1"),
     *("skeleton.epochs=2", "skeleton.batch=32", "llara.epochs=1", "llara.batch=32"),
+    *("second.epochs=1", "second.batch=32", "second_dimension=16"),
 )
 
 
