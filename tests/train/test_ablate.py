@@ -147,7 +147,7 @@ def test_without_training_only_what_can_be_switched_off_is_measured(
     road: Road, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = ablate(road, "quick", "retrain=false")
-    assert set(rows) == {"text", "llara", "fold_in", "neighbours", "prior"}
+    assert set(rows) == {"text", "llara", "second", "fold_in", "neighbours", "prior"}
     assert {row["way"] for row in rows.values()} == {"switched off"}
     told = capsys.readouterr()
     assert "Not measured, since nothing but a training without them could tell: lightgcn, projector" in told.out
