@@ -37,7 +37,6 @@ class ServingGraph(nn.Module):
         super().__init__()
         cold = ranker.tracks.catalogue.count == 0
         everything = torch.arange(len(cold))
-        ranker.asks_second = ranker.second is not None and bool(ranker.second_share)
         with torch.no_grad():
             candidates, bias = ranker.candidates(everything, cold)
             self.register_buffer("seed_table", ranker.seeds(everything, cold))
@@ -49,10 +48,10 @@ class ServingGraph(nn.Module):
         self.neighbourhood = ranker.neighbourhood
         self.fold_in = ranker.fold_in if bool(ranker.fold_in.weight.any()) else None
         self.popularity_weight = ranker.popularity
-        self.second = ranker.second.playlist if ranker.second is not None and ranker.asks_second else None
+        self.second = None if ranker.beside is None else ranker.beside.playlist
         self.length, self.share = ranker.tracks.own.embedding_dim, float(ranker.second_share)
-        if ranker.second is not None and ranker.asks_second:
-            both = (1 - self.share) * ranker.popularity + self.share * ranker.second.popularity
+        if ranker.beside is not None:
+            both = (1 - self.share) * ranker.popularity + self.share * ranker.beside.popularity
             self.popularity_weight = nn.Parameter(both.detach())
 
     @property

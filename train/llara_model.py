@@ -119,9 +119,14 @@ class Ranker(nn.Module):
             vector = vector + self.llara(inputs["prompt_tokens"], seeds, shown, nothing, present[:, :0])
         weight = self.popularity[bucket_of(present.sum(1))].unsqueeze(1)
         first = torch.cat([vector, weight], 1)
-        if self.second is None or not self.asks_second:
+        if self.beside is None:
             return first
-        return self.mixed(first, self.second.playlists(inputs, hidden[:, :-1]))
+        return self.mixed(first, self.beside.playlists(inputs, hidden[:, :-1]))
+
+    @property
+    def beside(self) -> "Ranker | None":
+        """The second skeleton where it is asked and has a share; everything that ranks has its numbers only then."""
+        return self.second if self.asks_second and bool(self.second_share) else None
 
     def level_second(self) -> None:
         """Make the second skeleton's tracks as long as the first's, without a change of any score.
@@ -149,8 +154,8 @@ class Ranker(nn.Module):
     def candidates(self, ids: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Return (C, D + 1) candidates to match `playlists`, and their biases (C,); a hidden one has no popularity."""
         vectors, bias = self.tracks.candidates(ids, hidden)
-        if self.second is not None and self.asks_second:
-            others, other_bias = self.second.tracks.candidates(ids, hidden)
+        if self.beside is not None:
+            others, other_bias = self.beside.tracks.candidates(ids, hidden)
             vectors = torch.cat([vectors, others], 1)
             bias = (1 - self.second_share) * bias + self.second_share * other_bias
         popularity = torch.where(hidden, 0.0, self.log_count[ids])
@@ -159,6 +164,6 @@ class Ranker(nn.Module):
     def seeds(self, ids: Tensor, hidden: Tensor) -> Tensor:
         """Return (…, D) vectors of tracks as seeds, of both skeletons where two are asked."""
         vectors = self.tracks.seeds(ids, hidden)
-        if self.second is None or not self.asks_second:
+        if self.beside is None:
             return vectors
-        return torch.cat([vectors, self.second.tracks.seeds(ids, hidden)], -1)
+        return torch.cat([vectors, self.beside.tracks.seeds(ids, hidden)], -1)

@@ -22,6 +22,7 @@ from train.export import heard_encoding
 from train.graph import ServingGraph, export_float, serving_form
 from train.quantise import WEIGHT_LIMIT, quantise, quantise_rows
 from train.skeleton import TrackVectors
+from train.word_reader import WordReader
 
 TRACKS = 600
 QUERIES = [
@@ -247,6 +248,23 @@ def test_a_leveled_second_skeleton_scores_as_before(exported: Exported) -> None:
         ranker.level_second()
         assert torch.allclose(before, scores(), rtol=1e-3, atol=1e-3)
         assert length(second.tracks) == pytest.approx(length(ranker.tracks), rel=1e-3)
+
+
+def test_a_second_skeleton_without_a_share_is_not_exported(exported: Exported) -> None:
+    """Where validation gives it none, tracks are as long for all who read them as the first skeleton alone has them."""
+    ranker = tiny_ranker(exported.loaded, TRACKS)
+    ranker.second_share.zero_()
+    everything = torch.arange(TRACKS)
+    taught = ranker.seeds(everything, torch.ones(TRACKS, dtype=torch.bool)).shape[1]  # what export teaches the reader
+    reader = WordReader(exported.loaded.pieces, taught, pairs=2**12).eval()
+    without = tiny_ranker(exported.loaded, TRACKS)
+    without.second = None
+    inputs = {name: torch.from_numpy(array) for name, array in exported.inputs(QUERIES).items()}
+    with torch.no_grad():
+        graphs = [ServingGraph(each, reader).eval() for each in (ranker, without)]
+        scores, expected = (graph(**inputs)[0] for graph in graphs)
+    assert graphs[0].columns.shape == (DIMENSION, TRACKS)
+    assert torch.equal(scores, expected)
 
 
 def test_the_graph_carries_the_exact_fold_in(exported: Exported) -> None:
