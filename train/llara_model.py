@@ -121,7 +121,7 @@ class Ranker(nn.Module):
         first = torch.cat([vector, weight], 1)
         if self.beside is None:
             return first
-        return self.mixed(first, self.beside.playlists(inputs, hidden[:, :-1]))
+        return self._side_by_side(first, self.beside.playlists(inputs, hidden[:, :-1]))
 
     @property
     def beside(self) -> "Ranker | None":
@@ -146,7 +146,7 @@ class Ranker(nn.Module):
             self.second.tracks.rescale(factor)
             self.second.playlist.rescale(factor)
 
-    def mixed(self, first: Tensor, second: Tensor) -> Tensor:
+    def _side_by_side(self, first: Tensor, second: Tensor) -> Tensor:
         """Return (B, D + 1) what each skeleton says of playlists, (B, D' + 1) each, side by side in their shares."""
         one, other = first * (1 - self.second_share), second * self.second_share
         return torch.cat([one[:, :-1], other[:, :-1], one[:, -1:] + other[:, -1:]], 1)
