@@ -29,6 +29,7 @@ PROGRAMS: dict[str, dict[str, tuple[str, ...]]] = {
         "kustomize": ("kustomize",),
         "prometheus": ("prometheus", "promtool"),
         "seaweedfs": ("weed",),
+        "traefik": ("traefik",),
     },
 }
 # What an upgrade changes on a node, in the same layout.
@@ -170,12 +171,13 @@ def _content(layer: oci.Layer) -> list[list[str]]:
 
 
 def _programs(wanted: dict[str, dict[str, tuple[str, ...]]], parts: Ingredients, output: Path) -> None:
+    found = parts.built | parts.wheels
     for folder, components in wanted.items():
         shutil.rmtree(output / folder, ignore_errors=True)
         (output / folder).mkdir()
         for component, programs in components.items():
             for program in programs:
-                (output / folder / program).hardlink_to(parts.built[component] / program)
+                (output / folder / program).hardlink_to(found[component] / program)
 
 
 def _manifests(tables: dict[str, Any], parts: Ingredients, output: Path) -> None:
