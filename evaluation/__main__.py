@@ -76,6 +76,11 @@ def _add_gate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     gate.add_argument("--seed", type=int, default=0, help="draws the playlists and starts iALS (default: 0)")
     gate.add_argument("--playlists", type=_positive, help="most playlists to ask about (default: all)")
     gate.add_argument(
+        "--ease-rows", type=_positive, metavar="N",
+        help="most rows of the matrix that EASE inverts: playlists, or its most popular tracks "
+        "(default: as many as a quarter of this machine's memory holds)",
+    )  # fmt: skip
+    gate.add_argument(
         "--margin", type=arguments.margin, default=0.0,
         help="NDCG that may be lost to the incumbent; 0, the default, asks the candidate to be better",
     )  # fmt: skip
@@ -164,7 +169,7 @@ def _gate(options: argparse.Namespace) -> int:
         trial = Trial(
             bundle=options.bundle, dataset=options.dataset, incumbent=options.incumbent, split=options.split,
             seed=options.seed, playlists=options.playlists, margins=Margins(options.margin, options.slice_margin),
-            foreign_dataset=options.foreign_dataset, links=dict(options.link),
+            foreign_dataset=options.foreign_dataset, links=dict(options.link), ease_rows=options.ease_rows,
         )  # fmt: skip
         outcome = gate.run(trial)
         report.write(outcome, options.output)

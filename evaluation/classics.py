@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from evaluation.baselines.ease import EaseSetting, ease
+from evaluation.baselines.ease import MOST, EaseSetting, ease, ease_tracks
 from evaluation.baselines.ials import IalsSetting, ImplicitALS
 from evaluation.baselines.item_knn import ItemKNN, ItemSetting
 from evaluation.baselines.nearest import Nearness, PlaylistKNN, TitleKNN
@@ -45,12 +45,13 @@ class Classics:
     settings: Mapping[str, Settings]
 
 
-def fit(dataset: Dataset, seed: int) -> Classics:
+def fit(dataset: Dataset, seed: int, ease_rows: int = MOST) -> Classics:
     """Tune and fit every baseline.
 
     Args:
         dataset: Its ``train`` playlists are learned from, its ``validation`` ones choose; the others are not read.
         seed: Draws validation playlists where there are many, and starts iALS.
+        ease_rows: Most rows of the matrix that EASE inverts in the end; its settings are tried with no more than MOST.
     """
     learned, titles = dataset.matrix("train"), [playlist.name for playlist in dataset.playlists("train")]
     asked = ask(sample_playlists(dataset.playlists("validation"), MOST_ASKED, seed))
@@ -59,7 +60,8 @@ def fit(dataset: Dataset, seed: int) -> Classics:
 
     item = tune("item-kNN", ITEM_GRID, lambda one: ItemKNN(learned, one, ""), seeded)
     playlist = tune("playlist-kNN", PLAYLIST_GRID, lambda one: PlaylistKNN(learned, one, ""), seeded)
-    ridge = tune("EASE", EASE_GRID, lambda one: ease(learned, one, ""), seeded)
+    tried = min(ease_rows, MOST)
+    ridge = tune("EASE", EASE_GRID, lambda one: ease(learned, one, "", tried), seeded)
     factors = tune("iALS", IALS_GRID, lambda one: ImplicitALS(learned, seed, one, label="", **_IALS_TRIAL), seeded)
     title = tune("title-kNN", TITLE_GRID, lambda one: TitleKNN(learned, titles, one, ""), titled)
     models: dict[str, Model] = {
@@ -67,7 +69,7 @@ def fit(dataset: Dataset, seed: int) -> Classics:
         "title_knn": TitleKNN(learned, titles, title),
         "item_knn": ItemKNN(learned, item),
         "playlist_knn": PlaylistKNN(learned, playlist),
-        "ease": ease(learned, ridge),
+        "ease": ease(learned, ridge, most=ease_rows),
         "ials": ImplicitALS(learned, seed, factors),
     }
     settings = {
@@ -75,7 +77,7 @@ def fit(dataset: Dataset, seed: int) -> Classics:
         "title_knn": asdict(title),
         "item_knn": asdict(item),
         "playlist_knn": asdict(playlist),
-        "ease": asdict(ridge),
+        "ease": asdict(ridge) | {"tracks": ease_tracks(learned, ease_rows)},
         "ials": asdict(factors),
     }
     return Classics(models, settings)

@@ -6,6 +6,7 @@ from evaluation.classics import Classics
 from evaluation.dataset import Dataset
 from evaluation.figures import describe
 from evaluation.measure import K, score
+from evaluation.memory import ease_rows
 from evaluation.models import BundleModel, Model
 from evaluation.outcome import CANDIDATE, Outcome, Trial
 from evaluation.queries import Question, ask, sample_playlists
@@ -54,7 +55,7 @@ def _questions(dataset: Dataset, trial: Trial) -> list[Question]:
 def _baselines(dataset: Dataset, trial: Trial) -> Classics:
     if not dataset.matrix("train").nnz:
         raise InputError(f"The dataset {trial.dataset} has no training playlists for the baselines to learn from.")
-    return classics.fit(dataset, trial.seed)
+    return classics.fit(dataset, trial.seed, trial.ease_rows or ease_rows())
 
 
 def _check_lineage(candidate: Ranker, dataset: Dataset, trial: Trial) -> None:

@@ -34,6 +34,7 @@ class Trial:
         margins: What the candidate may lose where it need not win.
         foreign_dataset: Whether to judge on a dataset that the candidate was not trained on.
         links: Where the page's dataset, commit and run lead; ``{}`` in an address stands for what is named.
+        ease_rows: Most rows of the matrix that EASE inverts, or None for as many as a quarter of the memory holds.
     """
 
     bundle: Path
@@ -45,6 +46,7 @@ class Trial:
     margins: Margins = field(default_factory=Margins)
     foreign_dataset: bool = False
     links: Mapping[str, str] = field(default_factory=dict)
+    ease_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def test_settings_are_of_the_grids_and_the_same_every_time(dataset: Dataset) -> 
     assert one.settings == two.settings
     assert one.settings["popularity"] == {}
     assert {tuple(one.settings[name]) for name in NAMES} == {
-        (), ("fame", "length"), ("neighbours", "power"), ("penalty", "share"), ("alpha", "penalty"),
+        (), ("fame", "length"), ("neighbours", "power"), ("penalty", "share", "tracks"), ("alpha", "penalty"),
     }  # fmt: skip
     questions = ask(dataset.playlists("test"))[:40]
     for name in NAMES:
@@ -91,3 +91,10 @@ def test_the_page_lists_what_is_tried(name: str) -> None:
     settings = [asdict(setting) for setting in GRIDS[name]]
     assert all(f"`{field}`" in row for field in settings[0])
     assert f"| {' · '.join(' '.join(f'{value:g}' for value in one.values()) for one in settings)} |" in row
+
+
+def test_ease_takes_as_many_tracks_as_it_has_rows_for(dataset: Dataset) -> None:
+    """Sixty playlists are fewer than the tracks: all take part, or as many as there are rows for; a report says it."""
+    assert classics.fit(dataset, seed=0).settings["ease"]["tracks"] == 150
+    few = classics.fit(dataset, seed=0, ease_rows=40)
+    assert few.settings["ease"]["tracks"] == 40
