@@ -27,10 +27,11 @@ def weigh_titles(
     _weigh(model.playlist.title_weight, model, training, choices, otherwise=1.0)
 
 
-def weigh_second(model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.2, 0.35, 0.5, 0.65)) -> None:
+def weigh_second(model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.35)) -> None:
     """Set the second skeleton's share to the choice that ranks validation best, all numbers of seeds together.
 
-    One share for all: the served graph then adds up biases once, not for each request.
+    One share for all: the served graph then adds up biases once, not for each request. Validation says whether there
+    is one, not how large: a few hundred playlists tell .2 from .5 by chance alone (docs/quality.md).
     """
     if model.second is None:
         return
