@@ -23,6 +23,7 @@ _VERSION = re.compile(
 )
 _MOST_ENDINGS = 4  # names carry two or three; a bound keeps a crafted name of thousands from costing seconds
 
+_SHAPES = re.compile("[\ufe00-\ufe0f\u20e3]")  # how a sign is drawn, such as in colour; not every keyboard sends them
 _APOSTROPHES = frozenset("'’‘ʼ`")
 # What `words` makes of plain letters, in one call: nine of ten names are ASCII, and there are millions of them.
 _PLAIN = {code: chr(code) if chr(code).isalnum() else " " for code in range(128)} | {ord(c): "" for c in "'`"}
@@ -49,6 +50,7 @@ def words(text: str) -> list[str]:
     plain = normalise_title(text)
     if plain.isascii():
         return plain.translate(_PLAIN).split() or plain.split()
+    plain = _SHAPES.sub("", plain) or plain
     decomposed = unicodedata.normalize("NFKD", plain).replace("&", " and ")
     kept = "".join(c if _is_letter(c) else " " for c in decomposed if not _is_left_out(c))
     return unicodedata.normalize("NFC", kept).split() or plain.split()

@@ -67,6 +67,8 @@ def test_half_of_a_surrogate_pair_is_replaced_and_a_whole_pair_is_joined() -> No
         ("Rock 'n' Roll", "rock n roll"),
         ("Ёлка", "елка"),
         ("한국어", unicodedata.normalize("NFD", "한국어")),
+        ("I ❤️ U", "I ❤ U"),
+        ("❤️", "❤"),
     ],
 )
 def test_two_spellings_of_one_name_share_a_key(one: str, other: str) -> None:
@@ -81,6 +83,7 @@ def test_two_spellings_of_one_name_share_a_key(one: str, other: str) -> None:
         ("Hello", "Hello, Goodbye"),
         ("???", "!!!"),
         ("🔥", "💔"),
+        ("❤️", "☀️"),
         ("はな", "ばな"),
         ("हाँ", "ही"),
         ("กา", "กี"),
