@@ -112,7 +112,9 @@ def _add_measure(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help=f"of {', '.join(arguments.CATEGORIES)} (default: all but the last; "
         "with --dataset title, title+1, title+5, title+10 and title+25)",
     )  # fmt: skip
-    measure.add_argument("--seed", type=int, default=0, help="draws random seeds and the sample (default: 0)")
+    measure.add_argument(
+        "--seed", type=int, default=0, help="draws random seeds, the sample, what is lacking and typos (default: 0)"
+    )
     measure.add_argument("--sample", type=_positive, help="most playlists to ask about (default: all)")
     measure.add_argument(
         "--lacking",
@@ -120,6 +122,13 @@ def _add_measure(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         default=0.0,
         metavar="SHARE",
         help="take this share of the tracks out of the catalogue, as tracks that come out tomorrow are (default: 0)",
+    )
+    measure.add_argument(
+        "--typos",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="give this share of the titles one typo, as listeners do (default: 0)",
     )
     measure.add_argument("--format", choices=["text", "json"], default="text", help="default: text")
 
@@ -201,7 +210,9 @@ def _measured(options: argparse.Namespace) -> "Measured":
     from evaluation import categories
 
     names = options.categories or arguments.CATEGORIES[:-1]
-    return categories.measure(options.bundle, options.playlists, names, options.seed, options.sample, options.lacking)
+    return categories.measure(
+        options.bundle, options.playlists, names, options.seed, options.sample, options.lacking, options.typos
+    )
 
 
 def _found(options: argparse.Namespace) -> "Found":
@@ -209,6 +220,8 @@ def _found(options: argparse.Namespace) -> "Found":
 
     if options.lacking:
         raise InputError("--lacking takes tracks out of the catalogue for --playlists alone; leave one of the two out.")
+    if options.typos:
+        raise InputError("--typos gives titles a typo for --playlists alone; leave one of the two out.")
     if options.split == "train":
         raise InputError("The split train is what the bundle learned from; measure it on test or validation.")
     names = options.categories or unseen.CATEGORIES

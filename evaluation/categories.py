@@ -12,6 +12,7 @@ from evaluation.models import BundleModel
 from evaluation.queries import LEAST_HELD_OUT, Question, hide, sample_playlists
 from evaluation.slices import read_slices
 from evaluation.statistics import Estimate, estimate
+from evaluation.typos import mistype_some
 from evaluation.verdict import LEVEL
 from inference.ranker import Ranker
 from segue.errors import InputError
@@ -51,7 +52,8 @@ class Measured:
         left_out: Entries of the slices that have no URI.
         unknown: Share of the hidden tracks that the bundle's catalogue lacks.
         lacking: Share of the tracks that the catalogue was made to lack.
-        seed: What drew random seeds, the sample and what is lacking.
+        typos: Share of the titles that were given a typo.
+        seed: What drew random seeds, the sample, what is lacking and the typos.
         rows: The categories.
     """
 
@@ -60,6 +62,7 @@ class Measured:
     left_out: int
     unknown: float
     lacking: float
+    typos: float
     seed: int
     rows: tuple[Row, ...]
 
@@ -71,6 +74,7 @@ class Measured:
             "entries_without_uri": self.left_out,
             "unknown_tracks": round(self.unknown, DIGITS),
             "lacking": self.lacking,
+            "typos": self.typos,
             "seed": self.seed,
             "k": K,
             "categories": {row.category: row.to_json() for row in self.rows},
@@ -115,6 +119,7 @@ def measure(
     seed: int = 0,
     most: int | None = None,
     lacking: float = 0.0,
+    typos: float = 0.0,
 ) -> Measured:
     """Rank every category's questions with a bundle and return its metrics.
 
@@ -124,9 +129,10 @@ def measure(
         bundle: The bundle's folder.
         paths: MPD slices, or folders of them.
         categories: Some of `evaluation.arguments.CATEGORIES`.
-        seed: Draws random seeds, the sample of playlists and what is lacking.
+        seed: Draws random seeds, the sample of playlists, what is lacking and the typos.
         most: Most playlists to ask about, or None for all.
         lacking: Share of the tracks that the catalogue is to lack, as it will lack what comes out tomorrow.
+        typos: Share of the titles that get one typo (`evaluation.typos`).
 
     Raises:
         BundleError: The bundle does not verify.
@@ -134,7 +140,7 @@ def measure(
     """
     ranker = Ranker.open(bundle)
     playlists, tracks, left_out = read_slices(paths)
-    playlists = sample_playlists(playlists, most, seed)
+    playlists = mistype_some(sample_playlists(playlists, most, seed), typos, seed)
     questions = [question for name in categories for question in ask_category(playlists, name, seed)]
     if not questions:
         raise InputError(f"No playlist in {paths[0]} is long enough for the categories {', '.join(categories)}.")
@@ -150,7 +156,7 @@ def measure(
         means = {metric: estimate(values[metric][mine], owners[mine].tolist()) for metric in _METRICS}
         rows.append(Row(name, means))
     unknown = model.unknown_share(questions)
-    return Measured(ranker.bundle.digest, len(playlists), left_out, unknown, lacking, seed, tuple(rows))
+    return Measured(ranker.bundle.digest, len(playlists), left_out, unknown, lacking, typos, seed, tuple(rows))
 
 
 def _ends(mean: Estimate) -> dict[str, float | None]:

@@ -70,6 +70,20 @@ def test_tracks_can_be_taken_out_of_the_catalogue(bundle: Path, tmp_path: Path) 
     assert rows["title"]["ndcg"]["mean"] == rows["5"]["ndcg"]["mean"] == 0.0
 
 
+def test_titles_can_be_mistyped(bundle: Path, tmp_path: Path) -> None:
+    """A title tells that jazz goes on as rock, and tells less with a typo; without the title nothing is lost."""
+    playlists = [{"name": "rock", "tracks": [_entry(1 + 3 * i) for i in range(5)] + [_entry(3 * i) for i in range(20)]}]
+    file = _slice(tmp_path / "s.json", playlists * 8)
+    shares = (0.0, 1.0, 1.0)
+    whole, mistyped, again = (measure(bundle, [file], ["title+5", "5"], typos=share).to_json() for share in shares)
+    assert mistyped == again
+    assert (whole["typos"], mistyped["typos"]) == shares[:2]
+    before: Any = whole["categories"]
+    after: Any = mistyped["categories"]
+    assert after["title+5"]["ndcg"]["mean"] < before["title+5"]["ndcg"]["mean"] == 1.0
+    assert after["5"] == before["5"]
+
+
 def test_half_characters_are_read_as_question_marks(bundle: Path, tmp_path: Path) -> None:
     """A title cut in the middle of an emoji is measured like any other."""
     broken = [{"track_uri": f"elsewhere:{i}", "track_name": "x \udfff", "artist_name": "\ud83c"} for i in range(3)]
