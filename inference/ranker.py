@@ -1,7 +1,7 @@
 """Rank a bundle's whole catalogue for playlists: what the service answers with, and what evaluation judges."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from inference.graph import Graph, first_line, open_graph
-from segue.bundle import CATALOGUE, PROMPT_TOKENIZER, TOKENIZER, Bundle
+from segue.bundle import CATALOGUE, PROMPT_TOKENIZER, SPELLING, TOKENIZER, Bundle
 from segue.catalogue import Catalogue
 from segue.errors import BundleError, InputError
 from segue.query import Encoding, Query, Tokenise, encode
+from segue.spelling import Spelling
 
 Ids = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -38,6 +39,7 @@ class Ranker:
     encoding: Encoding
     _tokenise: Tokenise
     _tokenise_prompt: Tokenise | None
+    _spelling: Spelling
     _graph: Graph
 
     @property
@@ -65,7 +67,8 @@ class Ranker:
         catalogue = Catalogue(bundle.file(CATALOGUE))
         encoding = _read_encoding(bundle, len(catalogue))
         tokenise, own = _load_tokenizer(bundle, TOKENIZER), _load_prompt_tokenizer(bundle, encoding)
-        ranker = cls(bundle, catalogue, encoding, tokenise, own, open_graph(bundle, threads))
+        spelling = _load_spelling(bundle)
+        ranker = cls(bundle, catalogue, encoding, tokenise, own, spelling, open_graph(bundle, threads))
         ranker._warm_up()
         return ranker
 
@@ -93,6 +96,8 @@ class Ranker:
 
     def rank(self, queries: Sequence[Query], k: int = 500) -> tuple[Ids, Scores]:
         """Return the best ``k`` tracks of the whole catalogue for each of B playlists, without their own tracks.
+
+        Titles are read as `segue.spelling.Spelling.mend` writes them, where the bundle knows how titles are spelled.
 
         Returns:
             Ids, int64 (B, k), best first, -1 where no track is left, and their scores, float32 (B, k), there -inf.
@@ -130,7 +135,8 @@ class Ranker:
         return ids, scores
 
     def _run(self, queries: Sequence[Query], k: int) -> tuple[Ids, Scores]:
-        inputs = encode(queries, self.encoding, self._tokenise, self._tokenise_prompt)
+        read = [replace(query, title=self._spelling.mend(query.title)) for query in queries]
+        inputs = encode(read, self.encoding, self._tokenise, self._tokenise_prompt)
         return self._graph.run(inputs, k)
 
     def _warm_up(self) -> None:
@@ -205,6 +211,11 @@ def _load_tokenizer(bundle: Bundle, name: str) -> Tokenise:
     tokenizer.no_padding()
     # One by one: for a batch the library wakes its own threads, which costs a request more than it saves.
     return lambda texts: [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+
+
+def _load_spelling(bundle: Bundle) -> Spelling:
+    """Return how titles are spelled; a bundle without one has its titles read as they are."""
+    return Spelling.read(bundle.file(SPELLING)) if SPELLING in bundle.manifest.files else Spelling({})
 
 
 def _load_prompt_tokenizer(bundle: Bundle, encoding: Encoding) -> Tokenise | None:

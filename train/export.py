@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from data_processing.dataset import Dataset
-from segue.bundle import CATALOGUE, MODEL, PROMPT_TOKENIZER, QUERY_MODEL, TOKENIZER, Bundle, write_bundle
+from segue.bundle import CATALOGUE, MODEL, PROMPT_TOKENIZER, QUERY_MODEL, SPELLING, TOKENIZER, Bundle, write_bundle
 from segue.catalogue import write_catalogue
 from segue.errors import SegueError
 from segue.files import canonical_json, sha256_bytes
 from segue.metrics import ndcg
 from segue.query import Encoding, encode, framed
+from segue.spelling import Spelling, words_of_titles, words_of_tracks
 from segue.track import Track
 from train.backbone import is_borrowed
 from train.encoder import LoadedEncoder, load_encoder, seeded
@@ -188,10 +189,11 @@ def _seal(
 ) -> Bundle:
     names = dataset.tracks(["uri", "title", "artist", "album"]).to_pylist()
     write_catalogue(folder / CATALOGUE, (Track(**name) for name in names))
+    (folder / SPELLING).write_bytes(spelling_of(dataset).to_bytes())
     loaded.tokenizer.save(str(folder / TOKENIZER))
     run_identity = sha256_bytes(canonical_json({**asdict(settings), "dataset": dataset.digest}))[:16]
     lineage = {"dataset": dataset.digest, "commit": code_commit(), "run": run_identity, "seed": settings.seed}
-    files = {name: folder / name for name in (MODEL, CATALOGUE, TOKENIZER)}
+    files = {name: folder / name for name in (MODEL, CATALOGUE, TOKENIZER, SPELLING)}
     if scan:
         files[QUERY_MODEL] = folder / QUERY_MODEL
     if own := prompt_tokenizer_of(model):
@@ -200,6 +202,16 @@ def _seal(
     encoding = heard_encoding(encoding_of(settings, loaded, model), model)
     facts = {**_signature(folder / MODEL), "encoding": encoding.to_json(), "tracks": len(names), **scan}
     return write_bundle(output, files, facts, lineage, dataset.synthetic)
+
+
+def spelling_of(dataset: Dataset) -> Spelling:
+    """Return the words of the training playlists' titles, which are what the model learnt, and those of all tracks."""
+    titles = dataset.playlists(["title"])["title"].to_pylist()
+    names = dataset.tracks(["title", "artist"])
+    return Spelling(
+        words_of_titles(titles[row] for row in dataset.side("train")),
+        words_of_tracks(f"{name['title']} {name['artist']}" for name in names.to_pylist()),
+    )
 
 
 def heard_encoding(encoding: Encoding, model: Ranker) -> Encoding:

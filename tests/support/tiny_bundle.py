@@ -16,9 +16,10 @@ import onnx.parser
 from onnx import numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from segue.bundle import CATALOGUE, MODEL, TOKENIZER, Bundle, write_bundle
+from segue.bundle import CATALOGUE, MODEL, SPELLING, TOKENIZER, Bundle, write_bundle
 from segue.catalogue import write_catalogue
 from segue.query import Encoding
+from segue.spelling import Spelling
 from segue.text import title_grams
 from segue.track import Track
 
@@ -114,10 +115,11 @@ def write_tiny_bundle(
     seed: int = 0,
     synthetic: bool = True,
     dataset: str = f"sha256:{'0' * 64}",
+    spelling: Spelling | None = None,
 ) -> Bundle:
     """Write the tiny bundle to ``path`` (``work`` is scratch) and return it; another ``seed``, another digest.
 
-    It says that it was trained on ``dataset``.
+    It says that it was trained on ``dataset``, and mends titles by ``spelling`` where there is one.
     """
     tracks = tiny_tracks() if tracks is None else tracks
     work.mkdir(parents=True, exist_ok=True)
@@ -127,9 +129,13 @@ def write_tiny_bundle(
     onnx.save(model, str(work / MODEL))
     write_catalogue(work / CATALOGUE, tracks)
     _tokenizer(work / TOKENIZER)
+    names = [MODEL, CATALOGUE, TOKENIZER]
+    if spelling is not None:
+        (work / SPELLING).write_bytes(spelling.to_bytes())
+        names.append(SPELLING)
     return write_bundle(
         path,
-        {name: work / name for name in (MODEL, CATALOGUE, TOKENIZER)},
+        {name: work / name for name in names},
         model={"encoding": ENCODING.to_json(), "tracks": len(tracks), "inputs": [], "outputs": []},
         lineage={"dataset": dataset, "commit": "", "run": "tiny", "seed": seed},
         synthetic=synthetic,

@@ -12,7 +12,7 @@ import pytest
 import train.__main__ as train_command
 from data_processing.dataset import Dataset
 from inference.ranker import Ranker
-from segue.bundle import Bundle
+from segue.bundle import SPELLING, Bundle
 from tests.support.training_road import Road
 from train.__main__ import load_config
 from train.llara import training_identity
@@ -51,6 +51,16 @@ def test_a_bundle_tells_what_it_is_made_of(road: Road) -> None:
     types = {value["name"]: value["dtype"] for value in manifest.model["inputs"]}
     names = ["seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins", "k"]
     assert types == dict.fromkeys(names, "int64")
+
+
+def test_a_bundle_mends_titles_by_the_words_of_its_training(road: Road) -> None:
+    """The longest word that training titles have, with two letters swapped and signs around it, ranks as itself."""
+    ranker = Ranker.open(road.folder / "bundle")
+    known = json.loads(ranker.bundle.file(SPELLING).read_bytes())["titles"]
+    word = max((word for word in known if word.isalpha()), key=lambda word: (len(word), word))
+    typo = f"#{word[:-2]}{word[-1]}{word[-2]}!"
+    ids, _ = ranker.rank([ranker.query([], title=title) for title in (word, typo)], 10)
+    assert ids[0].tolist() == ids[1].tolist()
 
 
 def test_the_same_seed_gives_the_same_bundle(road: Road) -> None:
