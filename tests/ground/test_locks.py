@@ -6,7 +6,7 @@ import pytest
 
 from tests.ground.locks import REQUIREMENTS, read_lock
 
-LOCKS = ("serve", "train", "dev", "backbones", "uv", "ray")
+LOCKS = ("serve", "train", "dev", "backbones", "uv", "ray", "bench")
 
 
 @pytest.mark.parametrize("purpose", LOCKS)
