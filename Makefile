@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 CLUSTER_READY := $(VENV)/.installed-cluster
+BENCH_READY := $(VENV)/.installed-bench
 ROOMS := segue data_processing train inference evaluation delivery
 
 PLAYLISTS ?=
@@ -16,7 +17,7 @@ JOBS ?= 2
 BASE ?=
 
 .NOTPARALLEL:
-.PHONY: help setup run serve stop test lint format types layers pytest check-serve audit lock images tf-providers test-tf airgap test-cluster gowalla clean
+.PHONY: help setup run serve stop test lint format types layers pytest check-serve audit lock images tf-providers test-tf airgap test-cluster bench gowalla clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +81,16 @@ test-cluster: $(CLUSTER_READY) ## Bring a real Kubernetes up on this machine, tr
 
 $(CLUSTER_READY): $(READY) requirements/cluster.txt
 	@VENV="$(VENV)" scripts/setup requirements/cluster.txt
+	@touch $@
+
+bench: $(BENCH_READY) ## Measure our ranking beside its peers and write docs/benchmarks.md; eight minutes of a quiet machine
+	$(BIN)/python -m benchmarks.peers --output build/bench/peers.json $(ARGS)
+	$(BIN)/python -m benchmarks.peers report build/bench/peers.json
+
+# A peer that cannot be installed is a sentence in the report; a run without any still measures numpy, implicit and ours.
+$(BENCH_READY): $(READY) requirements/bench.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/bench.txt || \
+		echo "The peers of requirements/bench.txt could not all be installed (hnswlib needs a C++ compiler); the report names them." >&2
 	@touch $@
 
 gowalla: $(READY) ## Reproduce LightGCN's published figures on Gowalla; can be stopped and resumed
