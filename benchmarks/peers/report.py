@@ -59,15 +59,16 @@ def _machine(run: dict[str, Any]) -> Iterator[str]:
     machine, options = run["machine"], run["options"]
     caches = ", ".join(f"{level} {size}" for level, size in machine["caches"].items())
     versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    yield f"{machine['cores']} cores of {machine['cpu']}; {caches}; {machine['memory_gb']:g} GB; {machine['system']}, "
-    yield f"Python {machine['python']}; {versions}; BLAS and threads: {', '.join(machine['blas'])}. "
+    yield f"{machine['cores']} cores of {machine['cpu']}; {caches}; {machine['memory_gb']:g} GB; {machine['system']},"
+    yield f"Python {machine['python']}; {versions}; BLAS and threads: {', '.join(machine['blas'])}."
     load = " and ".join(f"{one:g}" for one in run["load_average"])
-    yield f"{options['queries']} playlists, {options['repeats']} repeats; load average before and after: {load}; "
+    yield f"{options['queries']} playlists, {options['repeats']} repeats; load average before and after: {load};"
     yield f"{run['seconds'] / 60:.1f} minutes."
 
 
 def _roofline(run: dict[str, Any]) -> Iterator[str]:
-    yield f"One query alone, k = 10, over reading the same bytes in turns with it; {_ASKED_FOR} are asked of us."
+    yield f"One query alone, k = 10, over reading the same bytes in turns with it; {_ASKED_FOR} are asked of us. Where"
+    yield "two threads read, a query that is one thread's (ours, implicit's) still is."
     yield ""
     yield "| peer | threads | MB a query reads | reading them | GB/s | the query | over reading |"
     yield "|---|---|---|---|---|---|---|"
