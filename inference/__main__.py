@@ -65,6 +65,9 @@ def _add_predict(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--track", action="append", default=[], metavar="TRACK", help='"Artist - Title", "Title", or a URI; repeatable'
     )
     predict.add_argument("-k", type=int, default=10, help="how many tracks to recommend (default: %(default)s)")
+    predict.add_argument(
+        "--diversity", type=float, default=0, metavar="X", help="from 0, by score, to 1, by moods (default: 0)"
+    )
     predict.set_defaults(run=_predict)
 
 
@@ -165,7 +168,7 @@ def _serve(options: argparse.Namespace) -> None:
 def _predict(options: argparse.Namespace) -> None:
     ranker = Model.load(options.bundle).ranker
     wanted = [_parse_track(text) for text in options.track]
-    print(_table(continue_playlist(ranker, wanted, options.title, options.k), ranker.catalogue))
+    print(_table(continue_playlist(ranker, wanted, options.title, options.k, options.diversity), ranker.catalogue))
 
 
 def _parse_track(text: str) -> Wanted:

@@ -89,7 +89,7 @@ def _add_routes(app: FastAPI) -> None:
         environment = service.settings.environment
 
         def work() -> tuple[Matched, bytes]:
-            found = continue_playlist(model.ranker, wanted, request.name or "", request.k)
+            found = continue_playlist(model.ranker, wanted, request.name or "", request.k, request.diversity)
             return found.matched, predict_answer(found, model, service.impressions.new(model.digest, environment))
 
         matched, body = await service.work.do(work)

@@ -13,7 +13,7 @@ class Continuation:
     """A playlist's continuation.
 
     Attributes:
-        tracks: Catalogue ids of the recommended tracks and their finite scores, best first.
+        tracks: Catalogue ids of the recommended tracks and their finite scores, in the order of the list.
         matched: What became of the playlist's own tracks.
     """
 
@@ -21,14 +21,18 @@ class Continuation:
     matched: Matched
 
 
-def continue_playlist(ranker: Ranker, wanted: Sequence[Wanted], title: str, k: int) -> Continuation:
+def continue_playlist(
+    ranker: Ranker, wanted: Sequence[Wanted], title: str, k: int, diversity: float = 0.0
+) -> Continuation:
     """Return the best ``k`` tracks to follow a playlist, or fewer where the catalogue has no more.
 
+    Above a ``diversity`` of 0 they share their places among its moods (`Ranker.rank`).
+
     Raises:
-        InputError: A text is no valid Unicode, or ``k`` is below 1.
+        InputError: A text is no valid Unicode, ``k`` is below 1, or ``diversity`` is not from 0 to 1.
     """
     matched = match(ranker.catalogue, wanted)
-    ids, scores = ranker.rank([query_of(ranker, matched, title)], k)
+    ids, scores = ranker.rank([query_of(ranker, matched, title)], k, diversity)
     found = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
     return Continuation(tuple((track, score) for track, score in found if track >= 0), matched)
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from inference.scan import Table, library
+from inference.scan import Table, directions, library, read_vectors
 from segue.bundle import MODEL, QUERY_MODEL, Bundle
 from segue.errors import BundleError
 
@@ -44,6 +44,14 @@ class Graph(Protocol):
         """
         ...
 
+    def directions(self, tracks: Ids) -> Scores | None:
+        """Return (n, D) float32 vectors of tracks (n,), by whose angles they are alike; None where it has none to show.
+
+        Such are catalogues of some hundred tracks, whose vectors are too few to be rounded, and bundles exported
+        before `inference.scan` was there.
+        """
+        ...
+
 
 def open_graph(bundle: Bundle, threads: int | None = None) -> Graph:
     """Return the bundle's model in the fastest form that this machine can run.
@@ -68,11 +76,16 @@ class WholeGraph:
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         """Load it; as `open_graph` otherwise."""
         self._session = _load(bundle.file(MODEL), threads, _PLAYLIST | {"k"}, _RANKED)
+        self._vectors = read_vectors(bundle.file(MODEL), bundle.manifest.model.get("scan", {}))
 
     def run(self, inputs: Inputs, k: int) -> tuple[Ids, Scores]:
         """Run it; as `Graph.run`."""
         ids, scores = self._session.run(["ids", "scores"], {**inputs, "k": np.array([k], np.int64)})
         return ids, scores
+
+    def directions(self, tracks: Ids) -> Scores | None:
+        """See `Graph.directions`."""
+        return None if self._vectors is None else directions(self._vectors, tracks)
 
 
 class ScannedGraph:
@@ -83,8 +96,8 @@ class ScannedGraph:
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         """Load it; as `open_graph` otherwise."""
         self._session = _load(bundle.file(QUERY_MODEL), threads, _PLAYLIST, {_VECTORS, _WEIGHTS})
-        table = Table.read(bundle.file(MODEL), bundle.manifest.model.get("scan", {}))
-        self._length, self._scan = table.vectors.shape[1], table.scan()
+        self._table = Table.read(bundle.file(MODEL), bundle.manifest.model.get("scan", {}))
+        self._length, self._scan = self._table.vectors.shape[1], self._table.scan()
 
     def run(self, inputs: Inputs, k: int) -> tuple[Ids, Scores]:
         """Run it; as `Graph.run`."""
@@ -98,6 +111,10 @@ class ScannedGraph:
             best, best_scores = self._scan.best(vector, weights[row], heard[row], own[row], k)
             ids[row, : len(best)], scores[row, : len(best)] = best, best_scores
         return ids, scores
+
+    def directions(self, tracks: Ids) -> Scores | None:
+        """See `Graph.directions`."""
+        return directions(self._table.vectors, tracks)
 
 
 def _load(path: Path, threads: int | None, inputs: set[str], outputs: set[str]) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from inference.diversity import POOL, calibrate
 from inference.graph import Graph, first_line, open_graph
 from segue.bundle import CATALOGUE, PROMPT_TOKENIZER, SPELLING, TOKENIZER, Bundle
 from segue.catalogue import Catalogue
@@ -94,19 +95,51 @@ class Ranker:
         words = tuple(track.words for track in self.catalogue.tracks(distinct[-self.encoding.prompt_tracks :]))
         return Query(distinct, title, tuple(unknown), words, beside)
 
-    def rank(self, queries: Sequence[Query], k: int = 500) -> tuple[Ids, Scores]:
+    def rank(self, queries: Sequence[Query], k: int = 500, diversity: float = 0.0) -> tuple[Ids, Scores]:
         """Return the best ``k`` tracks of the whole catalogue for each of B playlists, without their own tracks.
 
         Titles are read as `segue.spelling.Spelling.mend` writes them, where the bundle knows how titles are spelled.
+
+        Args:
+            queries: The playlists.
+            k: How many tracks.
+            diversity: 0 ranks by score; above it, up to 1, the best candidates are re-ranked (`inference.diversity`).
 
         Returns:
             Ids, int64 (B, k), best first, -1 where no track is left, and their scores, float32 (B, k), there -inf.
 
         Raises:
-            InputError: A seed is not of this catalogue, a text is no valid Unicode, or ``k`` is below 1.
+            InputError: A seed is not of this catalogue, a text is no valid Unicode, ``k`` is below 1, or ``diversity``
+                is not from 0 to 1.
         """
         if k < 1:
             raise InputError(f"A ranking needs at least one place, and k is {k}; ask for 1 or more.")
+        if not 0 <= diversity <= 1:
+            raise InputError(f"A ranking's diversity goes from 0 to 1, and it is {diversity}; ask for one of these.")
+        if not diversity:
+            return self._rank(queries, k)
+        ids, scores = self._rank(queries, max(k, POOL))
+        for row, query in enumerate(queries):
+            order = self._calibrated(query, ids[row], scores[row], diversity, k)
+            ids[row], scores[row] = ids[row][order], scores[row][order]
+        return ids[:, :k], scores[:, :k]
+
+    def _calibrated(self, query: Query, ids: Ids, scores: Scores, diversity: float, k: int) -> Ids:
+        """Return the order (n,) in which a ranking's n places stand after re-ranking the first of them."""
+        everywhere = np.arange(len(ids))
+        count = min(POOL, int((ids >= 0).sum()))
+        own = (*query.seeds, *query.stand_ins)
+        vectors = self._graph.directions(np.array([*own, *ids[:count]], np.int64))
+        if vectors is None or not count:
+            return everywhere
+        candidates = vectors[len(own) :]
+        # One track, or a title, has no shares; what may follow it then tells the moods, and how much of each.
+        profile = vectors[: len(own)] if len(own) > 1 else candidates
+        first = calibrate(profile, candidates, scores[:count], diversity, min(k, count))
+        return np.concatenate([first, np.setdiff1d(everywhere, first)])
+
+    def _rank(self, queries: Sequence[Query], k: int) -> tuple[Ids, Scores]:
+        """Rank by score; as `rank` otherwise."""
         for query in queries:
             self._check(query)
         ids, scores = np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32)

@@ -194,6 +194,27 @@ class Scan:
         return ids[:found], scores[:found]
 
 
+def directions(vectors: NDArray[np.uint8], tracks: Ids) -> Floats:
+    """Return (n, D) of the tracks (n,) out of vectors (N, D) as `Table` has them: where they point, and not how far."""
+    return vectors[tracks].astype(np.float32) - 128
+
+
+def read_vectors(model: Path, layout: Mapping[str, Any]) -> NDArray[np.uint8] | None:
+    """Read the vectors of a table alone; None where ``layout`` has none. Otherwise as `Table.read`.
+
+    Raises:
+        BundleError: The layout does not fit the file.
+    """
+    if "vectors" not in layout:
+        return None
+    try:
+        return _array(model, np.dtype(np.uint8), layout["vectors"])
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(
+            f"The manifest beside {model} says wrongly where its tracks stand ({error!r}); export the bundle again."
+        ) from error
+
+
 def _array(file: Path, kind: np.dtype[Any], place: Mapping[str, Any]) -> NDArray[Any]:
     shape = tuple(int(size) for size in place["shape"])
     if min(shape, default=0) < 1 or int(place["offset"]) < 0:

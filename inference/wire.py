@@ -70,6 +70,14 @@ class PredictRequest(BaseModel):
     k: Annotated[int, BeforeValidator(_whole)] = Field(
         10, ge=1, le=MOST_RECOMMENDED, strict=True, description="How many tracks to recommend."
     )
+    diversity: float = Field(
+        0,
+        ge=0,
+        le=1,
+        strict=True,
+        allow_inf_nan=False,
+        description="How much the recommendations share their places among the playlist's moods: 0, by score, to 1.",
+    )
 
     @model_validator(mode="after")
     def _something_to_go_by(self) -> "PredictRequest":
@@ -110,7 +118,7 @@ class ModelName(BaseModel):
 
 
 class PredictAnswer(BaseModel):
-    """The continuation, best first; fewer than k where the catalogue has no more."""
+    """The continuation, in the order of the list; fewer than k where the catalogue has no more."""
 
     impression_id: str = Field(description="The name of this answer, for POST /feedback.")
     recommended_tracks: list[RecommendedTrack]

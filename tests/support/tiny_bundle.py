@@ -38,6 +38,7 @@ tiny (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int
     last_axis = Constant <value: tensor = int64[1] {-1}> ()
     plus = Constant <value: tensor = float {inf}> ()
     minus = Constant <value: tensor = float {-inf}> ()
+    zero_point = Constant <value: tensor = float {128}> ()
     known = GreaterOrEqual(seeds, zero)
     safe_seeds = Max(seeds, zero)
     read = Concat <axis = 1> (seeds, stand_ins)
@@ -45,7 +46,9 @@ tiny (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int
     has_seed_float = Cast <to = 1> (has_seed)
     seed_column = Unsqueeze(has_seed_float, last_axis)
     safe_read = Max(read, zero)
-    seed_rows = Gather(item_vectors, safe_read)
+    seed_blocks = Gather(item_blocks, safe_read)
+    seed_floats = Cast <to = 1> (seed_blocks)
+    seed_rows = Sub(seed_floats, zero_point)
     seed_masked = Mul(seed_rows, seed_column)
     from_seeds = ReduceSum <keepdims = 0> (seed_masked, one_axis)
     has_gram = GreaterOrEqual(title_grams, zero)
@@ -88,7 +91,7 @@ def _weights(count: int) -> dict[str, np.ndarray[Any, Any]]:
         grams[title_grams(name, ENCODING.gram_buckets, ENCODING.gram_limit), genre] = 1
         pieces[_vocabulary()[name], genre] = 1
     return {
-        "item_vectors": items,
+        "item_blocks": (items + 128).astype(np.uint8),
         "item_columns": np.ascontiguousarray(items.T),
         "gram_vectors": grams,
         "piece_vectors": pieces,
@@ -127,6 +130,8 @@ def write_tiny_bundle(
     model.graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in _weights(len(tracks)).items())
     onnx.checker.check_model(model)
     onnx.save(model, str(work / MODEL))
+    content, blocks = (work / MODEL).read_bytes(), _weights(len(tracks))["item_blocks"]
+    scan = {"vectors": {"offset": content.index(blocks.tobytes()), "shape": list(blocks.shape)}}
     write_catalogue(work / CATALOGUE, tracks)
     _tokenizer(work / TOKENIZER)
     names = [MODEL, CATALOGUE, TOKENIZER]
@@ -136,7 +141,7 @@ def write_tiny_bundle(
     return write_bundle(
         path,
         {name: work / name for name in names},
-        model={"encoding": ENCODING.to_json(), "tracks": len(tracks), "inputs": [], "outputs": []},
+        model={"encoding": ENCODING.to_json(), "tracks": len(tracks), "inputs": [], "outputs": [], "scan": scan},
         lineage={"dataset": dataset, "commit": "", "run": "tiny", "seed": seed},
         synthetic=synthetic,
     )

@@ -72,6 +72,16 @@ def test_a_scan_ranks_as_the_whole_graph_does(bundle: Bundle) -> None:
         assert all(len({*a, *b}) <= 502 for a, b in zip(ids.tolist(), whole_ids.tolist(), strict=True))
 
 
+def test_both_forms_share_a_list_out_alike(bundle: Bundle) -> None:
+    """The vectors by which moods are told are read out of the same file, with the library or without."""
+    scanned = Ranker.load(bundle, threads=1)
+    whole = replace(scanned, _graph=WholeGraph(bundle, threads=1))
+    queries = [scanned.query([3, 40, 500]), scanned.query(range(0, 300, 3), "everything"), Query(title="summer vibes")]
+    ids, _ = scanned.rank(queries, 100, diversity=1)
+    assert (ids == whole.rank(queries, 100, diversity=1)[0]).mean() > 0.9  # near ties change places
+    assert (ids != scanned.rank(queries, 100)[0]).any(1).all()
+
+
 def test_nothing_stands_twice(bundle: Bundle) -> None:
     """The part before the catalogue refers to the whole's weights."""
     assert bundle.file(QUERY_MODEL).stat().st_size < 0.2 * bundle.file(MODEL).stat().st_size
