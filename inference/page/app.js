@@ -7,7 +7,7 @@ const HOW = { uri: "matched", name: "by name", text: "by text", none: "not known
 
 const $ = (id) => document.getElementById(id);
 // An entry is a track of the playlist and how the catalogue knew it, once that is answered.
-const state = { title: "", entries: [], wanted: FIRST, found: [], active: -1 };
+const state = { title: "", entries: [], wanted: FIRST, diversity: 0, found: [], active: -1 };
 let searching = new AbortController();
 let continuing = new AbortController();
 
@@ -247,7 +247,8 @@ async function proceed() {
   }
   continuing = new AbortController();
   $("recommended").setAttribute("aria-busy", "true");
-  const body = JSON.stringify({ tracks: entries.map(({ track }) => track), name: title || null, k: state.wanted });
+  const body = JSON.stringify({ tracks: entries.map(({ track }) => track), name: title || null, k: state.wanted,
+    diversity: state.diversity });
   const options = { method: "POST", headers: { "Content-Type": "application/json" }, body, signal: continuing.signal };
   try {
     const answer = await ask("/predict", options);
@@ -298,6 +299,7 @@ async function begin() {
 }
 
 $("title").addEventListener("input", () => { state.title = $("title").value; changed(); });
+$("diversity").addEventListener("input", () => { state.diversity = $("diversity").valueAsNumber; continueLater(); });
 $("search").addEventListener("input", later(120, search));
 $("search").addEventListener("keydown", searchKey);
 $("search").addEventListener("blur", closeResults);

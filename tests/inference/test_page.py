@@ -168,6 +168,21 @@ def test_real_playlists_have_no_banner_and_names_are_never_markup(browser: Brows
         page.close()
 
 
+def test_a_playlist_of_two_moods_is_shared_out_by_keyboard(page: Page) -> None:
+    """By score rock takes every place; the dial at its end gives jazz its half, and Home takes it back."""
+    page.get_by_label("Title", exact=True).fill("rock")
+    for name in ("Rock Song 0", "Jazz Song 1"):
+        add_track(page, name)
+    first_recommended(page, "Rock Song 3")
+    places = page.get_by_role("list", name="Recommended tracks").locator(".name")
+    expect(places.nth(1)).to_have_text("Rock Song 6")
+    page.get_by_role("slider", name="Diversity").focus()
+    page.keyboard.press("End")
+    expect(places.nth(1)).to_have_text("Jazz Song 4")
+    page.keyboard.press("Home")
+    expect(places.nth(1)).to_have_text("Rock Song 6")
+
+
 def test_a_problem_is_shown_in_words(page: Page) -> None:
     """A playlist that the service refuses says why, and mends itself with the next change."""
     page.evaluate("document.getElementById('title').removeAttribute('maxlength')")
@@ -239,7 +254,7 @@ def test_every_control_has_a_name(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Segue")
     for name in ("Your playlist", "Continuation"):
         expect(page.get_by_role("region", name=name)).to_be_visible()
-    for role in ("button", "textbox", "combobox"):
+    for role in ("button", "textbox", "combobox", "slider"):
         for control in page.get_by_role(role).all():
             assert control.evaluate(
                 "node => node.ariaLabel || node.labels?.[0]?.textContent || node.textContent"
