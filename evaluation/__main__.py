@@ -130,6 +130,13 @@ def _add_measure(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         metavar="SHARE",
         help="give this share of the titles one typo, as listeners do (default: 0)",
     )
+    measure.add_argument(
+        "--diversity",
+        type=_share,
+        default=0.0,
+        metavar="X",
+        help="ask for lists that share their places among a playlist's moods, 0 to 1 as in a request (default: 0)",
+    )
     measure.add_argument("--format", choices=["text", "json"], default="text", help="default: text")
 
 
@@ -211,7 +218,14 @@ def _measured(options: argparse.Namespace) -> "Measured":
 
     names = options.categories or arguments.CATEGORIES[:-1]
     return categories.measure(
-        options.bundle, options.playlists, names, options.seed, options.sample, options.lacking, options.typos
+        options.bundle,
+        options.playlists,
+        names,
+        options.seed,
+        options.sample,
+        options.lacking,
+        options.typos,
+        options.diversity,
     )
 
 
@@ -222,6 +236,8 @@ def _found(options: argparse.Namespace) -> "Found":
         raise InputError("--lacking takes tracks out of the catalogue for --playlists alone; leave one of the two out.")
     if options.typos:
         raise InputError("--typos gives titles a typo for --playlists alone; leave one of the two out.")
+    if options.diversity:
+        raise InputError("--diversity is measured on --playlists alone; leave one of the two out.")
     if options.split == "train":
         raise InputError("The split train is what the bundle learned from; measure it on test or validation.")
     names = options.categories or unseen.CATEGORIES

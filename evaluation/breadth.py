@@ -11,12 +11,14 @@ from evaluation.measure import K, Values, inside
 from evaluation.queries import Question
 from evaluation.statistics import Estimate, jackknife
 from segue import metrics
+from segue.catalogue import Catalogue
 
 COLD = 2
 """A track is cold that at most as many training playlists hold: too few to learn it from by who stands beside it."""
 _TOP = 10
 BIAS = f"popularity_bias@{_TOP}"
 ARTISTS, GENRES = f"artist_diversity@{_TOP}", f"genre_diversity@{_TOP}"
+PLACE_BIAS = f"place_bias@{_TOP}"
 UNSEEN_HIT, COLD_HIT = f"unseen_hit@{K}", f"cold_hit@{K}"
 
 
@@ -56,6 +58,29 @@ def score(ranked: NDArray[np.int64], questions: Sequence[Question], facts: Facts
     if facts.genres is not None:
         found[GENRES] = metrics.dissimilarity(ranked, facts.genres, _TOP)
     return found
+
+
+def score_rows(rows: NDArray[np.int64], hidden: NDArray[np.int64], catalogue: Catalogue) -> dict[str, Values]:
+    """Return what can be told of lists without a dataset, by a bundle's own catalogue: (n,) each.
+
+    Nobody says there how many playlists hold a track, but the catalogue is in the order of falling popularity, so the
+    bias is that of places: how many times over the first 10 halve the place of the hidden tracks, in the mean.
+
+    Args:
+        rows: Ids of the catalogue, (n, k), best first, -1 for nothing.
+        hidden: Those of the hidden tracks that it has, (n, h), -1 for nothing.
+        catalogue: The bundle's.
+    """
+    ids, first = np.unique(rows[:, :_TOP], return_inverse=True)
+    first = np.where(rows[:, :_TOP] < 0, -1, first.reshape(len(rows), -1))
+    artists = [{track.artist} - {""} for track in catalogue.tracks(ids[ids >= 0].tolist())]
+    labels = [set[str]() for _ in range(int((ids < 0).sum()))] + artists
+    places = np.arange(len(catalogue))
+    usual = metrics.popularity(hidden, places, hidden.shape[1])
+    return {
+        PLACE_BIAS: usual - metrics.popularity(rows, places, _TOP),
+        ARTISTS: metrics.dissimilarity(first, labels, _TOP),
+    }
 
 
 def weights(questions: Sequence[Question], facts: Facts) -> dict[str, Values]:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from evaluation.breadth import ARTISTS, PLACE_BIAS, score_rows
 from evaluation.dataset import Playlist
-from evaluation.measure import DIGITS, K, inside, score
+from evaluation.measure import DIGITS, K, Values, inside, score
 from evaluation.models import BundleModel
 from evaluation.queries import LEAST_HELD_OUT, Question, hide, sample_playlists
 from evaluation.slices import read_slices
@@ -18,7 +20,7 @@ from inference.ranker import Ranker
 from segue.errors import InputError
 from segue.text import normalise_title
 
-_METRICS = ("ndcg", "r_precision", "clicks")
+_METRICS = ("ndcg", "r_precision", "clicks", ARTISTS, PLACE_BIAS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,11 @@ class Row:
 
     def to_text(self) -> str:
         """Return the category as one line of the table."""
-        ndcg, precision, clicks = (self.means[metric] for metric in _METRICS)
+        ndcg, precision, clicks, artists, bias = (self.means[metric] for metric in _METRICS)
         low, high = ndcg.interval(LEVEL)
         between = f"{low:.4f} to {high:.4f}" if ndcg.playlists > 1 else ""
         figures = f"{ndcg.mean:>6.4f} {between:>17}  {precision.mean:>6.4f}  {clicks.mean:>6.2f}"
+        figures += f"  {artists.mean:>7.4f}  {bias.mean:>+5.2f}"
         return f"{self.category:<16} {ndcg.questions:>6}  {figures if ndcg.questions else '–'}"
 
 
@@ -53,6 +56,7 @@ class Measured:
         unknown: Share of the hidden tracks that the bundle's catalogue lacks.
         lacking: Share of the tracks that the catalogue was made to lack.
         typos: Share of the titles that were given a typo.
+        diversity: What was asked of every ranking.
         seed: What drew random seeds, the sample, what is lacking and the typos.
         rows: The categories.
     """
@@ -63,6 +67,7 @@ class Measured:
     unknown: float
     lacking: float
     typos: float
+    diversity: float
     seed: int
     rows: tuple[Row, ...]
 
@@ -75,6 +80,7 @@ class Measured:
             "unknown_tracks": round(self.unknown, DIGITS),
             "lacking": self.lacking,
             "typos": self.typos,
+            "diversity": self.diversity,
             "seed": self.seed,
             "k": K,
             "categories": {row.category: row.to_json() for row in self.rows},
@@ -83,6 +89,7 @@ class Measured:
     def to_text(self) -> str:
         """Return everything as a table for a terminal."""
         head = f"{'category':<16} {'n':>6}  {'NDCG':>6} {'95 % interval':>17}  {'R-prec':>6}  {'clicks':>6}"
+        head += f"  {'artists':>7}  {'bias':>5}"
         foot = (
             f"{self.playlists} playlists; {self.unknown:.1%} of the hidden tracks are not in the catalogue; "
             f"{self.left_out} entries without a URI left out."
@@ -120,6 +127,7 @@ def measure(
     most: int | None = None,
     lacking: float = 0.0,
     typos: float = 0.0,
+    diversity: float = 0.0,
 ) -> Measured:
     """Rank every category's questions with a bundle and return its metrics.
 
@@ -133,6 +141,7 @@ def measure(
         most: Most playlists to ask about, or None for all.
         lacking: Share of the tracks that the catalogue is to lack, as it will lack what comes out tomorrow.
         typos: Share of the titles that get one typo (`evaluation.typos`).
+        diversity: What is asked of every ranking, as in a request.
 
     Raises:
         BundleError: The bundle does not verify.
@@ -145,18 +154,26 @@ def measure(
     if not questions:
         raise InputError(f"No playlist in {paths[0]} is long enough for the categories {', '.join(categories)}.")
     drawn = np.random.default_rng(seed).random(len(tracks)) < lacking
-    model = BundleModel(
-        ranker, tracks, lacking={track for track, out in zip(sorted(tracks), drawn, strict=True) if out}
-    )
-    values = score(model.rank(questions, K), questions)
+    without = {track for track, out in zip(sorted(tracks), drawn, strict=True) if out}
+    model = BundleModel(ranker, tracks, lacking=without, diversity=diversity)
+    found = model.rank_rows(questions, K)
+    values = score(model.numbers(found), questions)
+    values |= score_rows(found, model.hidden_rows(questions), ranker.catalogue)
     owners = np.array([question.playlist for question in questions])
     rows = []
     for name in categories:
         mine = inside(questions, name)
-        means = {metric: estimate(values[metric][mine], owners[mine].tolist()) for metric in _METRICS}
+        means = {metric: _mean(values[metric][mine], owners[mine]) for metric in _METRICS}
         rows.append(Row(name, means))
     unknown = model.unknown_share(questions)
-    return Measured(ranker.bundle.digest, len(playlists), left_out, unknown, lacking, typos, seed, tuple(rows))
+    digest = ranker.bundle.digest
+    return Measured(digest, len(playlists), left_out, unknown, lacking, typos, diversity, seed, tuple(rows))
+
+
+def _mean(values: Values, owners: NDArray[np.int64]) -> Estimate:
+    """Return the mean over the questions that tell of it; one whose hidden tracks are all unknown has no bias."""
+    told = np.isfinite(values)
+    return estimate(values[told], owners[told].tolist())
 
 
 def _ends(mean: Estimate) -> dict[str, float | None]:

@@ -59,6 +59,7 @@ class BundleModel:
         tracks: Mapping[int, Track],
         label: str = "bundle",
         lacking: Collection[int] = frozenset(),
+        diversity: float = 0.0,
     ) -> None:
         """Map the tracks that the questions speak of, by number, to the bundle's catalogue.
 
@@ -68,10 +69,12 @@ class BundleModel:
             label: What the progress bar calls it.
             lacking: Tracks, by number, that the catalogue is to lack, whether it does or not: as seeds they are spelled
                 out, and no ranking brings them.
+            diversity: What is asked of every ranking, as in a request.
         """
         self._ranker = ranker
         self._tracks = tracks
         self._label = label
+        self._diversity = diversity
         rows = ranker.catalogue.find_uris([track.uri for track in tracks.values()])
         self._rows = {number: None if number in lacking else row for number, row in zip(tracks, rows, strict=True)}
         barred = (row for number, row in zip(tracks, rows, strict=True) if number in lacking and row is not None)
@@ -87,6 +90,17 @@ class BundleModel:
         hidden = [track for question in questions for track in question.relevant]
         return sum(self._rows[track] is None for track in hidden) / max(len(hidden), 1)
 
+    def hidden_rows(self, questions: Sequence[Question]) -> NDArray[np.int64]:
+        """Return (n, h) ids of the bundle's catalogue: each question's hidden tracks that it has, padded with -1."""
+        found = [[row for track in one.relevant if (row := self._rows[track]) is not None] for one in questions]
+        longest = max(map(len, found), default=0)
+        padded = [[*rows, *[NOTHING] * (longest - len(rows))] for rows in found]
+        return np.array(padded, np.int64).reshape(len(found), longest)
+
+    def numbers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return track numbers for ids of the bundle's own catalogue, in any shape; -1 for a track without a number."""
+        return np.asarray(self._numbers[rows])
+
     def queries(self, questions: Sequence[Question]) -> list[Query]:
         """Return the questions in the bundle's words, each seed as a client names it: by its URI, title and artist."""
         matched = match_all(self._names, [[_named(self._tracks[seed]) for seed in one.seeds] for one in questions])
@@ -94,28 +108,31 @@ class BundleModel:
 
     def rank(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
         """See `Model.rank`."""
+        return self.numbers(self.rank_rows(questions, k))
+
+    def rank_rows(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
+        """Return (n, k) ids of the bundle's own catalogue, best first, -1 for nothing."""
         found = np.full((len(questions), k), NOTHING, np.int64)
         with tqdm(total=len(questions), desc=f"ranking {self._label}", unit="query", file=sys.stderr) as bar:
             for start in range(0, len(questions), _BATCH):
                 part = questions[start : start + _BATCH]
-                found[start : start + len(part)] = self._numbers[self.rank_rows(part, k)]
+                found[start : start + len(part)] = self._rank_part(part, k)
                 bar.update(len(part))
         return found
 
-    def rank_rows(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
-        """Return (n, k) ids of the bundle's own catalogue, best first, -1 for nothing."""
+    def _rank_part(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
         queries = self.queries(questions)
         if len(self._barred):
             return self._rank_without_barred(queries, k)
-        ids, _ = self._ranker.rank(queries, k)
+        ids, _ = self._ranker.rank(queries, k, self._diversity)
         return ids
 
     def _rank_without_barred(self, queries: Sequence[Query], k: int) -> NDArray[np.int64]:
-        """Return as `rank_rows`, asking for more until enough is left without what the catalogue is to lack."""
+        """Return as `_rank_part`, asking for more until enough is left without what the catalogue is to lack."""
         asked, most = k, len(self._ranker.catalogue)
         while True:
             asked = min(2 * asked, most)
-            ids, _ = self._ranker.rank(queries, asked)
+            ids, _ = self._ranker.rank(queries, asked, self._diversity)
             kept = (ids >= 0) & ~np.isin(ids, self._barred)
             if asked == most or (kept.sum(1) >= k).all():
                 break

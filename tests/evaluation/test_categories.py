@@ -2,9 +2,11 @@
 
 import gzip
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from evaluation.__main__ import main
@@ -84,6 +86,39 @@ def test_titles_can_be_mistyped(bundle: Path, tmp_path: Path) -> None:
     assert after["5"] == before["5"]
 
 
+def test_what_lists_are_like_is_told_beside_how_right_they_are(bundle: Path, tmp_path: Path) -> None:
+    """Ten rock tracks in turn are by the seven artists in turn; they stand higher up than what was chosen."""
+    chosen = [3 * i for i in range(5)] + [300 + 3 * i for i in range(5)]
+    file = _slice(tmp_path / "s.json", [{"name": "rock", "tracks": [_entry(track) for track in chosen]}])
+    rows: Any = measure(bundle, [file], ["title+5"]).to_json()["categories"]
+    first = [15 + 3 * i for i in range(10)]
+    unlike = np.mean([one != two for one, two in combinations([TRACKS[track].artist for track in first], 2)])
+    assert rows["title+5"]["artist_diversity@10"]["mean"] == pytest.approx(unlike, abs=1e-6)
+    places = [np.log2(1 + np.array(tracks)).mean() for tracks in (chosen[5:], first)]
+    assert rows["title+5"]["place_bias@10"]["mean"] == pytest.approx(places[0] - places[1], abs=1e-6)
+
+
+def test_a_question_whose_hidden_tracks_are_all_unknown_has_no_bias(bundle: Path, tmp_path: Path) -> None:
+    """It still counts in the rest."""
+    strange = [{"track_uri": f"elsewhere:{i}", "track_name": "x", "artist_name": "y"} for i in range(5)]
+    file = _slice(tmp_path / "s.json", [{"name": "rock", "tracks": [_entry(0), *strange]}])
+    rows: Any = measure(bundle, [file], ["title+1"]).to_json()["categories"]
+    assert rows["title+1"]["n"] == 1
+    assert rows["title+1"]["place_bias@10"]["mean"] is None
+    assert rows["title+1"]["artist_diversity@10"]["mean"] > 0
+
+
+def test_lists_are_asked_for_as_a_request_asks(bundle: Path, tmp_path: Path) -> None:
+    """Rock and jazz in turn under the title rock: with diversity jazz is found, too."""
+    mixed = [_entry(track) for i in range(20) for track in (3 * i, 3 * i + 1)]
+    file = _slice(tmp_path / "s.json", [{"name": "rock", "tracks": mixed}])
+    plain, shared = (measure(bundle, [file], ["title+10"], diversity=step).to_json() for step in (0.0, 1.0))
+    assert (plain["diversity"], shared["diversity"]) == (0.0, 1.0)
+    rows: list[Any] = [one["categories"] for one in (plain, shared)]
+    before, after = (one["title+10"]["r_precision"]["mean"] for one in rows)
+    assert before == 0.5 < after
+
+
 def test_half_characters_are_read_as_question_marks(bundle: Path, tmp_path: Path) -> None:
     """A title cut in the middle of an emoji is measured like any other."""
     broken = [{"track_uri": f"elsewhere:{i}", "track_name": "x \udfff", "artist_name": "\ud83c"} for i in range(3)]
@@ -114,6 +149,8 @@ def test_the_command_prints_a_table_or_json(bundle: Path, tmp_path: Path, capsys
     assert row["ndcg"]["low"] < row["ndcg"]["mean"] < row["ndcg"]["high"]
     assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[-2:] == ["artists", "bias"]
+    assert lines[1].split()[-2] == f"{row['artist_diversity@10']['mean']:.4f}"
     assert lines[1].split()[:3] == ["title+5", "12", f"{row['ndcg']['mean']:.4f}"]
     assert lines[2].split() == ["title+100", "0", "–"]
 

@@ -92,6 +92,7 @@ def test_the_command_prints_a_table(world: World, capsys: pytest.CaptureFixture[
         ("stranger", [], "which cannot tell what its training never saw"),
         ("bundle", ["--lacking", "0.1"], "--lacking takes tracks out"),
         ("bundle", ["--typos", "0.1"], "--typos gives titles a typo"),
+        ("bundle", ["--diversity", "0.1"], "--diversity is measured on --playlists alone"),
         ("bundle", ["--split", "train"], "measure it on test or validation"),
         ("bundle", ["--split", "validation"], "no playlist in its validation split"),
     ],
