@@ -62,7 +62,7 @@ def test_the_curl_examples_give_their_answers(client: httpx.Client, command: str
 
 def test_there_are_curl_examples() -> None:
     """A search that finds no block would prove nothing."""
-    assert len(examples("sh")) == 4
+    assert len(examples("sh")) == 5
 
 
 def test_the_python_example_prints_what_it_says(service: Running) -> None:
