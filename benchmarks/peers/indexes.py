@@ -8,6 +8,7 @@ are twice the root of the number of tracks.
 import importlib
 import math
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -129,7 +130,7 @@ class Implicit(_Exhaustive):
         return found
 
 
-class _Faiss:
+class _Faiss(ABC):
     """What all of faiss's have in common."""
 
     efforts: tuple[int, ...] = (0,)
@@ -159,8 +160,9 @@ class _Faiss:
         found: Ids = self._index.search(queries, k)[1]
         return found
 
+    @abstractmethod
     def _make(self, tracks: int, dimension: int) -> Any:
-        raise NotImplementedError
+        """Return faiss's index, empty."""
 
 
 class FaissFlat(_Faiss):
