@@ -5,7 +5,7 @@
 Nothing is remembered but in Git. Killed between any two actions, the next call finds the same place and goes on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,13 +16,14 @@ from delivery.gitops import Change
 from delivery.pins import Pin, pin_path
 from delivery.policy import Policy
 from delivery.position import Position, held, locate, read_policy
-from delivery.probing import Finding, Services, probe, questions, shadow
+from delivery.probing import Finding, Question, Services, probe, questions, shadow
 from delivery.promotion import mirror, verified
 from delivery.report import Report, check_pass
 from delivery.road import Road
 from delivery.rollback import Reason, give_back, roll_back
 from delivery.status import fetch
 from delivery.trailers import evidence
+from delivery.under_load import measured, under_load
 from delivery.watching import Sources
 from evaluation.online import judge
 from segue.errors import PromotionError, SegueError
@@ -180,10 +181,29 @@ def _judge(promoter: Promoter, commit: str, position: Position, policy: Policy) 
         return Finding("inconclusive", str(error))
     asked = questions(bundle, policy.smoke_playlists)
     finding = probe(promoter.services, position.environment, pin.digest, asked, policy)
-    if finding.word != "pass" or position.stage != "staging" or not position.production:
+    if finding.word != "pass" or position.stage != "staging":
         return finding
-    beside = shadow(promoter.services, (pin.digest, position.production.digest), asked, policy)
-    return Finding(beside.word, f"{finding.reason} {beside.reason}", {**finding.evidence, **beside.evidence})
+    if position.production:
+        finding = finding.then(shadow(promoter.services, (pin.digest, position.production.digest), asked, policy))
+    if finding.word != "pass" or policy.hold or not policy.load_seconds:  # who is held is not asked all day
+        return finding
+    return finding.then(_under_load(promoter, position, asked, policy))
+
+
+def _under_load(promoter: Promoter, position: Position, asked: Sequence[Question], policy: Policy) -> Finding:
+    """Return how staging stands a load, which the registry keeps where it settled something.
+
+    The commit carries the figures too, so a registry that is away holds nobody up.
+    """
+    finding, load = under_load(promoter.services, position.environment, position.pin.digest, asked, policy)
+    if finding.word == "inconclusive":
+        return finding
+    try:
+        evidence = measured(load, policy, f"**{finding.word}**: {finding.reason}")
+        promoter.road.registry.measured(position.pin.version, f"load {position.environment}", evidence)
+    except SegueError as error:
+        return replace(finding, reason=f"{finding.reason} The registry does not have these figures: {error}")
+    return finding
 
 
 def _newest_pass(road: Road, pin: Pin) -> Report:

@@ -61,6 +61,17 @@ class Policy(BaseModel):
     least_overlap: float = Field(
         default=0.02, ge=0, le=1, description="What the shadow has to share with production at 10."
     )
+    load_rate: float = Field(
+        default=20,
+        gt=0,
+        le=500,
+        description="Requests a second that staging is asked before the canary has the bundle.",
+    )
+    load_seconds: float = Field(default=15, ge=0, le=600, description="For how long; 0 measures nothing under load.")
+    load_p95_seconds: float = Field(default=0.25, gt=0, description="What 95 of 100 answers may take under that load.")
+    load_errors: float = Field(
+        default=0.01, ge=0, lt=1, description="Which share of them may fail; where more are not answered, it waits."
+    )
     approval: bool = Field(default=False, description="Whether somebody else has to approve before production.")
     hold: str = Field(default="", description="Why nothing is promoted for now; what is proven bad still goes back.")
 

@@ -4,6 +4,7 @@ Every question goes through the environment's own address, as a listener's would
 the new ones are not all there yet.
 """
 
+import asyncio
 import json
 import math
 import time
@@ -13,8 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
+from delivery.load import Load, drive
 from delivery.policy import Policy
+from delivery.usage import look, since
 from delivery.watching import WatchError
 from evaluation.agreement import overlap, rank_biased_overlap
 from evaluation.online import Word
@@ -60,6 +64,13 @@ class Services(Protocol):
         """
         ...
 
+    def load(self, environment: str, digest: str, asked: Sequence[Question], rate: float, seconds: float) -> Load:
+        """Ask ``rate`` questions a second for ``seconds``, whether or not the ones before were answered.
+
+        Every answer is looked through for ``digest``. Nobody answering is no error here: it is counted.
+        """
+        ...
+
 
 class HttpServices:
     """Services behind an address with ``{environment}`` in it."""
@@ -69,7 +80,7 @@ class HttpServices:
 
     def ask(self, environment: str, question: Question) -> Answer:
         """Send POST /predict."""
-        url = f"{self._address.format(environment=environment)}/predict"
+        url = f"{self._url(environment)}/predict"
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(url, json.dumps(question).encode(), headers)  # noqa: S310 - a setting
         begun = time.perf_counter()
@@ -85,6 +96,23 @@ class HttpServices:
         uris = tuple(str(track["track_uri"]) for track in told["recommended_tracks"])
         return Answer(200, str(told["model"]["digest"]), uris, seconds)
 
+    def load(self, environment: str, digest: str, asked: Sequence[Question], rate: float, seconds: float) -> Load:
+        """Send POST /predict, by no proxy, with what one process behind the address used meanwhile."""
+        url = self._url(environment)
+        place, before = urlsplit(url), look(url)
+        secure = place.scheme == "https"
+        bodies = [json.dumps(question).encode() for question in asked]
+        where = place.hostname or "", place.port or (443 if secure else 80)
+        driven = drive(
+            *where, bodies, rate, seconds, path=f"{place.path}/predict", secure=secure, expected=digest.encode()
+        )
+        found = asyncio.run(driven)
+        found.usage = since(before, url, found.seconds)
+        return found
+
+    def _url(self, environment: str) -> str:
+        return self._address.format(environment=environment)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -99,6 +127,10 @@ class Finding:
     word: Word
     reason: str
     evidence: dict[str, str] = field(default_factory=dict)
+
+    def then(self, other: "Finding") -> "Finding":
+        """Return this pass with what was found after it."""
+        return Finding(other.word, f"{self.reason} {other.reason}", {**self.evidence, **other.evidence})
 
 
 def questions(bundle: Bundle, count: int) -> list[Question]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MODEL = "segue"
 EXPERIMENT = "segue"
 _RUN = "publish"
+_PARENT = "mlflow.parentRunId"
 _SQLITE = "sqlite:///"
 
 
@@ -90,6 +91,10 @@ class Registry(Protocol):
         """Return the version that was registered last, or None."""
         ...
 
+    def measured(self, number: int, name: str, evidence: Evidence) -> None:
+        """Keep what was measured of a version that is registered, under a name of what was done."""
+        ...
+
     def mark(self, environment: str, number: int) -> None:
         """Say that a version stands in an environment."""
         ...
@@ -147,6 +152,17 @@ class MlflowRegistry:
         with self._answers():
             found = self._known(lambda: self._client.get_model_version(MODEL, str(number)))
             return _version(found) if found else None
+
+    def measured(self, number: int, name: str, evidence: Evidence) -> None:
+        """Log a run below the version's own."""
+        with self._answers():
+            version = self._client.get_model_version(MODEL, str(number))
+            tags = {"version": str(number), "digest": version.tags.get("digest", ""), _PARENT: str(version.run_id)}
+            made = self._client.create_run(self._experiment(), run_name=name, tags=tags)
+            run = str(made.info.run_id)
+            self._client.set_tag(run, "mlflow.note.content", evidence.note)
+            self._log_numbers(run, evidence)
+            self._client.set_terminated(run)
 
     def mark(self, environment: str, number: int) -> None:
         """Set the alias."""

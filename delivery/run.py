@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from delivery import service as services
+from delivery.load import Load
 from delivery.pins import ENVIRONMENTS, Pin
+from delivery.position import read_policy
+from delivery.probing import HttpServices, questions
 from delivery.promotion import Order, promote
 from delivery.publication import publish
 from delivery.registry import MlflowRegistry
@@ -23,12 +26,15 @@ from delivery.service import Service
 from delivery.settings import Settings
 from delivery.stages import Inputs, Say, Stages
 from delivery.status import Standing, fetch, judgement, standing
+from delivery.under_load import measured
 from segue.bundle import CATALOGUE, Bundle
 from segue.catalogue import Catalogue
 from segue.errors import PromotionError, SegueError
 
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 2}
 PRODUCTION = "production"
+_LOAD_SECONDS = 5.0
+"""Enough for a figure, and little of the minutes that a run takes."""
 
 
 class RunError(SegueError):
@@ -47,6 +53,7 @@ class Outcome:
         service: What answers now, if anything.
         answer: Its answer to a first question.
         report_page: The report for people.
+        load: How what was promoted stood a load, if it is served; nothing hangs on it.
     """
 
     dataset: dict[str, Any]
@@ -56,6 +63,7 @@ class Outcome:
     service: Service | None
     answer: dict[str, Any]
     report_page: Path
+    load: Load | None = None
 
     @property
     def exit_code(self) -> int:
@@ -81,11 +89,13 @@ def run(settings: Settings, inputs: Inputs, port: int | None, say: Say) -> Outco
         _prepare_tracking(settings, say)
         stages = Stages(home, inputs, {"MLFLOW_TRACKING_URI": settings.tracking}, say)
         stages.run("export", keep_open=[lock])
+        before = road.pin(road.repository.head(), PRODUCTION).digest
         report, refusal = _carry(road, stages, settings, lock, say)
         standings = tuple(standing(road, environment) for environment in ENVIRONMENTS)
         service, answer = _serve(settings, standings[-1], port, say)
+        load = _under_load(road, service, standings[-1], say) if service and service.digest != before else None
         dataset = json.loads((home / "dataset" / "manifest.json").read_bytes())
-        return Outcome(dataset, report, refusal, standings, service, answer, home / "report" / "report.html")
+        return Outcome(dataset, report, refusal, standings, service, answer, home / "report" / "report.html", load)
 
 
 @contextmanager
@@ -175,6 +185,24 @@ def _serve(settings: Settings, wanted: Standing, port: int | None, say: Say) -> 
             say(f"── port {port} is taken by something else; serving on {free}")
         service = services.start(settings, wanted, free)
     return service, dict(services.predict(service, _first_tracks(Path(wanted.path))))
+
+
+def _under_load(road: Road, service: Service, wanted: Standing, say: Say) -> Load | None:
+    """Ask what was promoted at the policy's rate for some seconds; where there are no listeners, it is only shown."""
+    try:
+        policy = read_policy(road, road.repository.head())
+        policy = policy.model_copy(update={"load_seconds": min(policy.load_seconds, _LOAD_SECONDS)})
+        if not policy.load_seconds:
+            return None
+        say(f"── load: {policy.load_rate:g} requests/s for {policy.load_seconds:g} s")
+        asked = questions(Bundle.open(Path(wanted.path)), policy.smoke_playlists)
+        by = HttpServices(service.url)
+        load = by.load(wanted.environment, wanted.digest, asked, policy.load_rate, policy.load_seconds)
+        road.registry.measured(wanted.version, "load on this machine", measured(load, policy, "`make run` asked it."))
+    except SegueError as error:
+        say(f"   not measured, or not kept: {error}")
+        return None
+    return load
 
 
 def check_passed(wanted: Standing) -> None:

@@ -14,7 +14,7 @@ from segue.bundle import REPORT, SIGNATURE, Bundle
 from segue.errors import BundleError, InputError, PromotionError
 from segue.files import write_whole
 
-_EVIDENCE = ("Smoke", "Latency", "Shadow", "Errors", "Slow", "Skipped", "Unliked")
+_EVIDENCE = ("Smoke", "Latency", "Shadow", "Load", "Errors", "Slow", "Skipped", "Unliked")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from delivery.digests import short
+from delivery.load import Load
 from delivery.report import ALL, Report
 from delivery.run import Outcome
 
@@ -70,9 +71,17 @@ def _where(outcome: Outcome) -> str:
             f"page        {service.url}/",
             f"API         {service.url}/predict (POST), described at {service.url}/docs",
             f"it says     {_says(outcome.answer)}",
+            *([_stood(load)] if (load := outcome.load) else []),
             f"serving     version {service.version} ({short(service.digest)}); stop it with: make stop",
         ]
     return "\n".join(lines)
+
+
+def _stood(load: Load) -> str:
+    answers = f"{load.statuses[200]} of {load.sent} requests answered in {load.seconds:.1f} s"
+    times = f"{1e3 * load.percentile(50):.1f} ms in the middle, {1e3 * load.percentile(95):.1f} at the 95th percentile"
+    used = f"; {load.usage['resident_megabytes']:.0f} MB resident" if load.usage else ""
+    return f"under load  {answers}, {times}{used}"
 
 
 def _says(answer: Mapping[str, Any]) -> str:

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.serving.load import Load, bodies, drive, repeat
+from benchmarks.serving.load import bodies
 from benchmarks.serving.service import measured
+from delivery.load import drive, repeat
 from inference.graph import WholeGraph
 from inference.ranker import Ranker
 from segue.bundle import CATALOGUE, Bundle
@@ -89,8 +90,8 @@ def load(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
         before, own = service.cpu_seconds(), time.process_time()
         found = asyncio.run(drive(service.host, service.port, requests, options.rate, options.seconds))
         return {
-            "rate": options.rate,
-            **_latencies(found),
+            "settings": {"rate": options.rate, "seconds": options.seconds, "playlists": len(requests), "seed": 0},
+            **found.figures(),
             "service_cores": (service.cpu_seconds() - before) / found.seconds,
             "generator_cores": (time.process_time() - own) / found.seconds,
             "resident_megabytes": service.megabytes(),
@@ -115,7 +116,7 @@ def overload(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
             "goodput_a_second": goodput,
             "goodput_over_most": goodput / most,
             "refusal_milliseconds": {"p50": _percentile(refused, 50), "p95": _percentile(refused, 95)},
-            **_latencies(found),
+            **found.figures(),
         }
 
 
@@ -190,18 +191,6 @@ def _requests(bundle: Path) -> list[bytes]:
     return bodies([track.uri for track in catalogue.tracks(range(min(5000, len(catalogue))))], 500, seed=0)
 
 
-def _latencies(found: Load) -> dict[str, Any]:
-    milliseconds = [1e3 * seconds for seconds in found.latencies] or [float("nan")]
-    return {
-        "n": sum(found.statuses.values()),
-        "seconds": found.seconds,
-        "answers_a_second": found.statuses[200] / found.seconds,
-        "failed": sum(count for status, count in found.statuses.items() if status not in (200, 503)),
-        "refused": found.statuses[503],
-        "milliseconds": {f"p{p}": _percentile(milliseconds, p) for p in (50, 90, 95, 99)},
-    }
-
-
 def _percentile(values: Sequence[float], place: int) -> float:
     return float(np.percentile(values, place))
 
@@ -212,10 +201,12 @@ def _log(what: str, bundle: Path, found: dict[str, Any]) -> None:
         return
     import mlflow
 
+    asked = {"tracks": len(Catalogue(bundle / CATALOGUE)), **found.get("settings", {})}
     mlflow.set_experiment("segue-serving")
     with mlflow.start_run(run_name=f"benchmark {what}", tags={"digest": Bundle.open(bundle).digest}):
+        mlflow.log_params(asked)
         mlflow.log_dict(found, f"{what}.json")
-        mlflow.log_metrics(dict(_flat(found)))
+        mlflow.log_metrics(dict(_flat({name: value for name, value in found.items() if name != "settings"})))
 
 
 def _flat(found: dict[str, Any], prefix: str = "") -> Any:

@@ -9,6 +9,7 @@ class MemoryRegistry:
     def __init__(self) -> None:
         self.versions: list[Version] = []
         self.aliases: dict[str, int] = {}
+        self.runs: list[tuple[int, str, Evidence]] = []
         self.away = False
 
     def register(self, entry: Entry, evidence: Evidence) -> Version:
@@ -27,6 +28,12 @@ class MemoryRegistry:
     def newest(self) -> Version | None:
         self._answer()
         return self.versions[-1] if self.versions else None
+
+    def measured(self, number: int, name: str, evidence: Evidence) -> None:
+        self._answer()
+        if self.get(number) is None:
+            raise RegistryError(f"The registry has no version {number}.")
+        self.runs.append((number, name, evidence))
 
     def mark(self, environment: str, number: int) -> None:
         self._answer()

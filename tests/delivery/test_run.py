@@ -19,6 +19,8 @@ import psutil
 import pytest
 
 from delivery import service as services
+from delivery.gitops import Change
+from delivery.policy import POLICY
 from delivery.road import open_road
 from delivery.rollback import roll_back
 from delivery.run import Outcome, RunError, run
@@ -47,6 +49,8 @@ def passed(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Pa
     home.mkdir()
     shutil.copyfile(empty_database, home / "mlflow.db")
     assert run(read_settings(workspace=home), Inputs(pipeline=PIPELINE), None, lambda _: None).exit_code == 0
+    hurry = Change({POLICY: b"load_seconds: 0.3"}, "Load for a moment")
+    open_road(read_settings(workspace=home)).repository.change(lambda _: hurry)
     return home
 
 
@@ -245,6 +249,8 @@ def test_a_run_moves_its_service_without_a_break(go: Go) -> None:
         answers = asking.result()
     assert second.service is not None
     assert second.service.pid == first.service.pid
+    assert (first.load, second.load is None) == (None, False)  # only what was promoted is loaded
+    assert "under load  " in summary(second)
     assert {status for status, _ in answers} == {200}
     assert list(dict.fromkeys(digest for _, digest in answers)) == [first.service.digest, second.service.digest]
 

@@ -1,6 +1,8 @@
 """A world for promotions: pins take effect at once, services and listeners behave as one wishes, the clock is ours."""
 
 import zlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from delivery.advance import Promoter, Step, advance, follow
 from delivery.gitops import Change
+from delivery.load import Load
 from delivery.pins import Pin, pin_path
 from delivery.policy import POLICY, Policy
 from delivery.probing import Answer, Question
@@ -97,6 +100,12 @@ class World:
         first = 0 if ways.stuck else zlib.crc32(repr(question).encode()) % 1000
         uris = tuple(f"track:{first + place}" for place in range(10))
         return Answer(ways.status, self.digest(environment), uris, ways.seconds)
+
+    def load(self, environment: str, digest: str, asked: Sequence[Question], rate: float, seconds: float) -> Load:
+        """Answer under load as at any other time, in no time."""
+        ways, sent = self.behaviour(environment), int(rate * seconds)
+        status = ways.status if self.ready else 0
+        return Load(seconds, [ways.seconds] * (sent if status == 200 else 0), statuses=Counter({status: sent}))
 
     def read(self, since: float, until: float, policy: Policy) -> Traffic:
         """Count as Prometheus does: the same blocks at every look."""
