@@ -87,6 +87,7 @@ async def drive(
     *,
     path: str = "/predict",
     secure: bool = False,
+    keep: bool = True,
     expected: bytes = b"",
 ) -> Load:
     """Send ``rate`` requests a second for ``seconds``, in turn from ``requests``, and return what came of it.
@@ -100,9 +101,11 @@ async def drive(
         seed: Of the moments at which they leave.
         path: Where they go.
         secure: By TLS.
+        keep: Whether connections are kept. Where several pods stand behind one address, a connection is one pod's;
+            on one of its own each request may come to another.
         expected: What has to stand in every answer.
     """
-    draw, load, connections = random.Random(seed), Load(), _Connections(host, port, path, secure)
+    draw, load, connections = random.Random(seed), Load(), _Connections(host, port, path, secure, keep)
 
     async def one(body: bytes, due: float) -> None:
         load.late.append(time.perf_counter() - due)
@@ -146,12 +149,15 @@ async def repeat(host: str, port: int, requests: Sequence[bytes], count: int, cl
 
 
 class _Connections:
-    """Keep-alive connections to one service; as many as wait at the same time."""
+    """Connections to one service: as many as wait at the same time, or where none is kept, one a request."""
 
-    def __init__(self, host: str, port: int, path: str = "/predict", secure: bool = False) -> None:
-        self._host, self._port, self._secure = host, port, secure
-        named = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._head = f"POST {path} HTTP/1.1\r\nHost: {named}\r\nContent-Type: application/json\r\n".encode()
+    def __init__(self, host: str, port: int, path: str = "/predict", secure: bool = False, keep: bool = True) -> None:
+        self._host, self._port, self._secure, self._keep = host, port, secure, keep
+        named = f"[{host}]" if ":" in host else host
+        named += "" if port == (443 if secure else 80) else f":{port}"
+        close = "" if keep else "Connection: close\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: {named}\r\nContent-Type: application/json\r\n{close}"
+        self._head = head.encode()
         self._idle: list[_Connection] = []
 
     async def post(self, body: bytes) -> tuple[int, bytes]:
@@ -169,16 +175,16 @@ class _Connections:
         try:
             writer.write(b"%sContent-Length: %d\r\n\r\n%s" % (self._head, len(body), body))
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            found = _LENGTH.search(head)
+            status, found = int(head[9:12]), _LENGTH.search(head)
             content = await reader.readexactly(int(found[1])) if found else await _chunks(reader)
         except BaseException:
             writer.close()
             raise
-        if b"connection: close" in head:
+        if not self._keep or b"connection: close" in head:
             writer.close()
         else:
             self._idle.append((reader, writer))
-        return int(head[9:12]), content
+        return status, content
 
     def _kept(self) -> _Connection | None:
         """Return a connection that is still open: a pod closes those that it keeps when it ends."""

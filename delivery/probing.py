@@ -103,9 +103,8 @@ class HttpServices:
         secure = place.scheme == "https"
         bodies = [json.dumps(question).encode() for question in asked]
         where = place.hostname or "", place.port or (443 if secure else 80)
-        driven = drive(
-            *where, bodies, rate, seconds, path=f"{place.path}/predict", secure=secure, expected=digest.encode()
-        )
+        path, expected = f"{place.path}/predict", digest.encode()
+        driven = drive(*where, bodies, rate, seconds, path=path, secure=secure, keep=False, expected=expected)
         found = asyncio.run(driven)
         found.usage = since(before, url, found.seconds)
         return found
