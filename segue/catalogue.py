@@ -4,16 +4,23 @@ SQLite because it comes with Python, is read page by page (the names of two mill
 brings full-text search. Words are told apart by `segue.text.words` alone, when writing and when searching: SQLite's
 ``ascii`` tokenizer only splits them, and needs no Unicode tables that could be other ones than Python's. Ids are dense
 and ordered by falling popularity, so that search results come best first without a sort.
+
+Names are found by their hashes in buckets, rows of a hundred tracks or so that take five bytes for each: an index of
+SQLite's takes seventeen, and four of them were half of the file.
 """
 
 import json
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from segue.errors import BundleError
 from segue.text import match_key, words
@@ -22,27 +29,31 @@ from segue.track import Track
 _Kept = TypeVar("_Kept")
 _SCHEMA = """
 CREATE TABLE tracks (
-    id INTEGER PRIMARY KEY, uri TEXT NOT NULL, title TEXT NOT NULL, artist TEXT NOT NULL, album TEXT NOT NULL,
-    uri_hash INTEGER NOT NULL, name_hash INTEGER NOT NULL, title_hash INTEGER NOT NULL, artist_hash INTEGER NOT NULL
+    id INTEGER PRIMARY KEY, uri ANY NOT NULL, title TEXT NOT NULL, artist INTEGER NOT NULL, album INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE artists (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE albums (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+CREATE TABLE buckets (id INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
+CREATE VIEW named AS SELECT
+    tracks.id, CASE typeof(uri) WHEN 'blob' THEN 'spotify:track:' || CAST(uri AS TEXT) ELSE uri END AS uri, title,
+    artists.name AS artist, albums.name AS album
+FROM tracks JOIN artists ON artists.id = tracks.artist JOIN albums ON albums.id = tracks.album;
 CREATE VIRTUAL TABLE search USING fts5 (
     title, artist, content='', detail=none, columnsize=0, prefix='2 3', tokenize='ascii'
 );
 """
-_INDICES = """
-CREATE INDEX tracks_by_uri ON tracks (uri_hash);
-CREATE INDEX tracks_by_name ON tracks (name_hash);
-CREATE INDEX tracks_by_title ON tracks (title_hash);
-CREATE INDEX tracks_by_artist ON tracks (artist_hash);
-INSERT INTO search (search) VALUES ('optimize');
-"""
-_INSERT = "INSERT INTO tracks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PREFIX = "spotify:track:"
+"""What most URIs begin with is not stored: the rest stands as a blob."""
+_BY_URI, _BY_NAME, _BY_TITLE, _BY_ARTIST = range(4)
+_IN_A_BUCKET = 128
+"""Tracks in the mean: the bucket's number and 16 bits more tell tracks apart, and a hit is checked by its text."""
+_TAG = np.dtype("<u2")
 # One row of JSON and not many: at each row Python's SQLite lets other threads run, and then has to wait for them.
-_SELECT = "SELECT json_group_array(json_array({})) FROM (SELECT * FROM tracks WHERE {})"
+_SELECT = "SELECT json_group_array(json_array({})) FROM (SELECT * FROM named WHERE {})"
 # An object in each line: SQLite writes no line break inside of one.
 _SPELL = """
 SELECT group_concat(json_object('track_name', title, 'artist_name', artist, 'track_uri', uri), char(10))
-FROM (SELECT * FROM tracks WHERE id IN ({}) ORDER BY id)
+FROM (SELECT * FROM named WHERE id IN ({}) ORDER BY id)
 """
 _TRACK = "id, uri, title, artist, album"
 _MOST_VARIABLES = 500
@@ -54,7 +65,7 @@ _SIGNS = re.compile(r"[^0-9a-z\x80-\U0010ffff]+")  # what the ascii tokenizer sp
 
 
 def _hash(text: str) -> int:
-    """Return 63 bits of BLAKE2b: hashes make the indices a third of the size; every hit is checked by its text."""
+    """Return 63 bits of BLAKE2b."""
     return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big") >> 1
 
 
@@ -72,29 +83,80 @@ def write_catalogue(path: Path, tracks: Iterable[Track]) -> int:
     try:
         connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA page_size=4096;" + _SCHEMA)
         connection.execute("BEGIN")
+        artists, albums = _Names(connection, "artists"), _Names(connection, "albums")
+        hashes: tuple[array[int], ...] = tuple(array("q") for _ in range(4))
         count = 0
         for count, track in enumerate(tracks, start=1):
-            _insert(connection, count - 1, track)
-        connection.executescript(_INDICES)
-        connection.execute("COMMIT") if connection.in_transaction else None
+            _insert(connection, count - 1, track, artists.of(track.artist), albums.of(track.album))
+            for kind, value in zip(hashes, _hashes(track), strict=True):
+                kind.append(value)
+        for number, kind in enumerate(hashes):
+            connection.executemany("INSERT INTO buckets VALUES (?, ?)", _buckets(number, np.array(kind, np.int64)))
+        connection.execute("INSERT INTO search (search) VALUES ('optimize')")
+        connection.execute("COMMIT")
         connection.execute("VACUUM")
     finally:
         connection.close()
     return count
 
 
-def _insert(connection: sqlite3.Connection, number: int, track: Track) -> None:
-    title, artist = match_key(track.title), match_key(track.artist)
-    hashes = (_hash(track.uri), _key_hash(title, artist), _hash(title), _hash(artist))
-    connection.execute(_INSERT, (number, track.uri, track.title, track.artist, track.album, *hashes))
+class _Names:
+    """Numbers names, and writes each once."""
+
+    def __init__(self, connection: sqlite3.Connection, table: str) -> None:
+        self._connection, self._insert = connection, f"INSERT INTO {table} VALUES (?, ?)"  # noqa: S608 - our own name
+        self._numbers: dict[str, int] = {}
+
+    def of(self, name: str) -> int:
+        number = self._numbers.get(name)
+        if number is None:
+            number = self._numbers[name] = len(self._numbers)
+            self._connection.execute(self._insert, (number, name))
+        return number
+
+
+def _insert(connection: sqlite3.Connection, number: int, track: Track, artist: int, album: int) -> None:
+    short = track.uri.removeprefix(_PREFIX)
+    uri = track.uri if short == track.uri else short.encode()
+    connection.execute("INSERT INTO tracks VALUES (?, ?, ?, ?, ?)", (number, uri, track.title, artist, album))
     connection.execute(
         "INSERT INTO search (rowid, title, artist) VALUES (?, ?, ?)",
         (number, " ".join(words(track.title)), " ".join(words(track.artist))),
     )
 
 
+def _hashes(track: Track) -> tuple[int, int, int, int]:
+    """Return what a track is found by, in the order of `_BY_URI` and its like."""
+    title, artist = match_key(track.title), match_key(track.artist)
+    return _hash(track.uri), _key_hash(title, artist), _hash(title), _hash(artist)
+
+
+def _buckets(kind: int, hashes: NDArray[np.int64]) -> Iterator[tuple[int, bytes]]:
+    """Yield the rows of ``buckets`` for one kind of hash (N,): the tags of its tracks, and their ids in three bytes."""
+    count = _bucket_count(len(hashes))
+    bucket = hashes % count
+    order = np.argsort(bucket, kind="stable")  # within a bucket by id
+    tags = (hashes[order] >> 40).astype(_TAG)  # the lowest 16 bits of what is left
+    ids = np.ascontiguousarray(order.astype("<u4")).view(np.uint8).reshape(-1, 4)[:, :3]
+    start = 0
+    for number, end in enumerate(np.cumsum(np.bincount(bucket, minlength=count)).tolist()):
+        yield kind * count + number, tags[start:end].tobytes() + ids[start:end].tobytes()
+        start = end
+
+
+def _bucket_count(tracks: int) -> int:
+    return max(1, tracks // _IN_A_BUCKET)
+
+
 def _marks(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))
+
+
+def _tagged(entries: bytes, tag: int) -> list[int]:
+    """Return the ids of a bucket's tracks with a tag, rising."""
+    count = len(entries) // 5
+    found = np.flatnonzero(np.frombuffer(entries, _TAG, count) == tag).tolist()
+    return [int.from_bytes(entries[2 * count + 3 * i : 2 * count + 3 * i + 3], "little") for i in found]
 
 
 class Catalogue:
@@ -111,7 +173,11 @@ class Catalogue:
         self._kept: dict[int, Track] = {}
         self._spelled: dict[int, str] = {}
         try:
-            rows = self._connection().execute("SELECT COALESCE(MAX(id) + 1, 0) FROM tracks").fetchone()
+            rows = (
+                self._connection()
+                .execute("SELECT COALESCE(MAX(id) + 1, 0), (SELECT COUNT(*) FROM named WHERE id = 0) FROM tracks")
+                .fetchone()
+            )
         except sqlite3.Error as error:
             raise BundleError(f"The catalogue {path} cannot be read ({error}); fetch the bundle again.") from error
         self._size = int(rows[0])
@@ -166,8 +232,8 @@ class Catalogue:
 
     def find_uris(self, uris: Sequence[str]) -> list[int | None]:
         """Return the id of the track with each URI, or None, in their order; many at once are found sooner."""
-        hits = self._hits("id, uri", "uri_hash", {_hash(uri) for uri in uris})
-        found = {uri: number for number, uri in reversed(hits)}  # of two alike the first counts
+        hits = self._hits(_BY_URI, {_hash(uri) for uri in uris})
+        found = {track.uri: number for number, track in reversed(hits)}  # of two alike the first counts
         return [found.get(uri) for uri in uris]
 
     def find_name(self, title: str, artist: str = "") -> int | None:
@@ -182,14 +248,14 @@ class Catalogue:
         """Return as `find_name` for each title and artist, in their order; many at once are found sooner."""
         key = {text: match_key(text) for text in {text for name in names for text in name}}
         wanted = {(key[title], key[artist]) for title, artist in names if artist}
-        hits = self._hits("id, title, artist", "name_hash", {_key_hash(*pair) for pair in wanted})
-        by_name = {(match_key(title), match_key(artist)): number for number, title, artist in reversed(hits)}
+        hits = self._hits(_BY_NAME, {_key_hash(*pair) for pair in wanted})
+        by_name = {(match_key(track.title), match_key(track.artist)): number for number, track in reversed(hits)}
         by_title = {one: self._find_title(one) for one in {key[title] for title, artist in names if not artist}}
         return [by_name.get((key[title], key[artist])) if artist else by_title[key[title]] for title, artist in names]
 
     def _find_title(self, key: str) -> int | None:
         """Return the id of the most popular track whose title has this key, or None."""
-        rows = self._rows("title_hash = ? ORDER BY id LIMIT 50", (_hash(key),))
+        rows = self._hits(_BY_TITLE, {_hash(key)}, most=50)
         return next((number for number, track in rows if match_key(track.title) == key), None)
 
     def find_artists(self, artists: Sequence[str]) -> list[list[int]]:
@@ -199,7 +265,7 @@ class Catalogue:
         return [found.get(key, []) for key in keys]
 
     def _find_artist(self, key: str) -> list[int]:
-        rows = self._rows("artist_hash = ? ORDER BY id LIMIT ?", (_hash(key), _MOST_OF_ARTIST))
+        rows = self._hits(_BY_ARTIST, {_hash(key)}, most=_MOST_OF_ARTIST)
         return [number for number, track in rows if match_key(track.artist) == key]
 
     def search(self, text: str, limit: int = 20) -> list[tuple[int, Track]]:
@@ -215,13 +281,31 @@ class Catalogue:
         """Return the tracks of a condition by falling popularity."""
         return [(number, Track(*names)) for number, *names in self._select(_TRACK, where, values)]
 
-    def _hits(self, columns: str, by: str, hashes: Collection[int]) -> list[list[Any]]:
-        """Return columns, the id first, of tracks whose column ``by`` is one of ``hashes``, by falling popularity."""
-        wanted, found = list(hashes), []
-        for start in range(0, len(wanted), _MOST_VARIABLES):
-            part = wanted[start : start + _MOST_VARIABLES]
-            found += self._select(columns, f"{by} IN ({_marks(part)})", part)
-        return sorted(found)
+    def _hits(self, kind: int, hashes: Collection[int], most: int | None = None) -> list[tuple[int, Track]]:
+        """Return tracks of one of ``hashes``, or a few others, by falling popularity; of each hash the first ``most``.
+
+        It is one row that is read for each hash, and one for each track.
+        """
+        count = _bucket_count(self._size)
+        wanted: dict[int, list[int]] = {}
+        for value in hashes:
+            wanted.setdefault(kind * count + value % count, []).append(value >> 40 & 0xFFFF)
+        ids = {
+            number
+            for bucket, entries in self._entries(list(wanted))
+            for tag in wanted[bucket]
+            for number in _tagged(entries, tag)[:most]
+        }
+        found = sorted(ids)
+        return list(zip(found, self.tracks(found), strict=True))
+
+    def _entries(self, buckets: Sequence[int]) -> list[tuple[int, bytes]]:
+        rows = []
+        for start in range(0, len(buckets), _MOST_VARIABLES):
+            part = buckets[start : start + _MOST_VARIABLES]
+            query = f"SELECT id, entries FROM buckets WHERE id IN ({_marks(part)})"  # noqa: S608 - question marks
+            rows += self._connection().execute(query, part).fetchall()
+        return rows
 
     def _select(self, columns: str, where: str, values: Sequence[object]) -> list[list[Any]]:
         answer = self._connection().execute(_SELECT.format(columns, where), tuple(values)).fetchone()

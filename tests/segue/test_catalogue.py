@@ -55,6 +55,39 @@ def test_ids_are_the_order_of_writing(names: Catalogue) -> None:
     assert names.tracks([]) == []
 
 
+def test_uris_of_every_kind_come_back(make: Make) -> None:
+    """With Spotify's beginning and without, and those that look as if it had been cut off."""
+    uris = [
+        "spotify:track:0aA",
+        "0aA",
+        "spotify:track:",
+        "",
+        "spotify:track:spotify:track:é",
+        ":0aA",
+        "spotify:local:0aA",
+    ]
+    tracks = [Track(uri, "Song", "Band") for uri in uris]
+    catalogue = make(tracks)
+    assert catalogue.tracks(range(len(uris))) == tracks
+    assert [json.loads(line)["track_uri"] for line in catalogue.spelled(range(len(uris)))] == uris
+    assert catalogue.find_uris(uris) == list(range(len(uris)))
+    assert catalogue.find_uris(["spotify:track:0", "aA"]) == [None, None]
+
+
+def test_everything_is_found_among_thousands(make: Make) -> None:
+    """Each track by its URI, name, title and artist, of whom the most popular tracks come first."""
+    tracks = [Track(f"spotify:track:{i:022d}", f"Song {i}", f"Band {i % 700}", f"Album {i % 90}") for i in range(5000)]
+    catalogue = make(tracks)
+    assert catalogue.tracks(range(5000)) == tracks
+    assert catalogue.find_uris([track.uri for track in tracks]) == list(range(5000))
+    assert catalogue.find_names([(track.title, track.artist) for track in tracks]) == list(range(5000))
+    assert catalogue.find_names([(track.title, "") for track in tracks[::50]]) == list(range(0, 5000, 50))
+    assert catalogue.find_names([("Song 1", "Band 2"), ("Song 5000", "")]) == [None, None]
+    assert catalogue.find_artists(["band 3", "BAND 699", "Band 700"]) == [
+        list(range(3, 5000, 700)), list(range(699, 5000, 700)), [],
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("number", [-1, len(NAMES)])
 def test_an_unknown_number_is_an_error_that_names_it(names: Catalogue, number: int) -> None:
     """An id of another catalogue does not come back as some other track."""
