@@ -23,6 +23,7 @@ from segue.query import Encoding, encode, framed
 from segue.spelling import Spelling, words_of_titles, words_of_tracks
 from segue.track import Track
 from train.backbone import is_borrowed
+from train.compact import Compact
 from train.encoder import LoadedEncoder, load_encoder, seeded
 from train.examples import Example, by_category
 from train.graph import ServingGraph, export_float
@@ -52,6 +53,7 @@ class Config:
     playlists: int
     onnx_tolerance: float
     int8_tolerance: float
+    compact: Compact
     threads: int
 
 
@@ -71,7 +73,7 @@ def run(config: Config) -> None:
         folder = Path(scratch)
         distilled = distil_words(model, training, settings, loaded, config.word_steps)
         track({"word_reader_explained": distilled.explained})
-        float_model = export_float(ServingGraph(model, distilled.reader), folder / "float.onnx")
+        float_model = export_float(ServingGraph(model, distilled.reader, config.compact), folder / "float.onnx")
         scan = write_serving_form(float_model, folder)
         asked = held_categories(by_category(playlists_of(dataset, "validation"), config.playlists))
         figures = compare(model, training, asked, folder / "float.onnx", folder / MODEL)

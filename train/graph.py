@@ -3,14 +3,20 @@
 import logging
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from segue.errors import SegueError
 from train.branch import branch
+from train.compact import Compact, most_popular, seed_groups
+from train.constants import Model
 from train.llara_model import Ranker
+from train.neighbourhood import Neighbourhood
+from train.neighbours import NeighbourTable
 from train.quantise import quantise
 from train.skeleton import bucket_of
 from train.word_reader import WordReader
@@ -23,29 +29,47 @@ LLARA = ("llara.residual", "llara.asked", "llara.silence")
 """What a part gives, whether any playlist of the batch asks for it, and what stands there where none does."""
 VECTORS, WEIGHTS = "query.vectors", "query.weights"
 """Playlists before they meet the catalogue: vectors (B, D), and weights of popularity and of neighbours (B, 2)."""
+_TRACKS_AT_ONCE = 2**16
 
 
 class ServingGraph(nn.Module):
     """The ranker with its tracks' vectors worked out, and a reader of words for tracks that it lacks."""
 
-    seed_table: Tensor
+    seeds: "OwnSeeds | SharedSeeds"
     columns: Tensor
     prior: Tensor
 
-    def __init__(self, ranker: Ranker, reader: WordReader) -> None:
-        """Freeze the tracks of ``ranker``: a track without a training playlist gets its place by its text."""
+    def __init__(self, ranker: Ranker, reader: WordReader, compact: Compact | None = None) -> None:
+        """Freeze the tracks of ``ranker``: a track without a training playlist gets its place by its text.
+
+        Args:
+            ranker: The trained model.
+            reader: What reads unknown tracks.
+            compact: How a catalogue is kept that has more tracks than it says; None keeps everything of any.
+        """
         super().__init__()
         cold = ranker.tracks.catalogue.count == 0
-        everything = torch.arange(len(cold))
-        with torch.no_grad():
-            candidates, bias = ranker.candidates(everything, cold)
-            self.register_buffer("seed_table", ranker.seeds(everything, cold))
+        compact = compact if compact is not None and len(cold) > compact.above else None
+        skeletons = [each.tracks for each in (ranker, ranker.beside) if each is not None]
+        length = sum(each.own.embedding_dim for each in skeletons)
+        self.register_buffer("columns", torch.empty(length, len(cold)))
         # Popularity has its own scale and would spoil the rounding of the other columns.
-        self.register_buffer("columns", candidates[:, :-1].T.contiguous())
-        self.register_buffer("prior", torch.stack([candidates[:, -1], bias.detach()]))  # (2, N)
+        self.register_buffer("prior", torch.empty(2, len(cold)))
+        if compact is None:
+            self.seeds = OwnSeeds(len(cold), length)
+        else:
+            self.seeds = SharedSeeds(seed_groups(ranker.tracks.catalogue, compact.differences), length)
+        for ids in torch.split(torch.arange(len(cold)), _TRACKS_AT_ONCE):
+            with torch.no_grad():
+                candidates, bias = ranker.candidates(ids, cold[ids])
+                self.seeds.take(ids, ranker.seeds(ids, cold[ids]), candidates[:, :-1])
+            self.columns[:, ids] = candidates[:, :-1].T
+            self.prior[:, ids] = torch.stack([candidates[:, -1], bias])
         heard = ranker.llara is not None and bool(ranker.llara.gate.any())
         self.playlist, self.llara, self.reader = ranker.playlist, ranker.llara if heard else None, reader
         self.neighbourhood = ranker.neighbourhood
+        if self.neighbourhood is not None and compact is not None:
+            self.neighbourhood = _fewer(self.neighbourhood, compact)
         self.fold_in = ranker.fold_in if bool(ranker.fold_in.weight.any()) else None
         self.popularity_weight = ranker.popularity
         self.second = None if ranker.beside is None else ranker.beside.playlist
@@ -69,7 +93,7 @@ class ServingGraph(nn.Module):
         """
         own = nn.functional.pad(seeds, (0, 1), value=-1)  # (B, S + 1): never without a column
         ids, place = torch.cat([own, stand_ins], 1), own.shape[1]
-        known = nn.functional.embedding(ids.clamp(min=0), self.seed_table)
+        known = self.seeds(ids.clamp(min=0), self.columns)
         unknown, told = self._unknown(unknown_tokens), (unknown_tokens > 0).any(2)
         parts: tuple[Tensor, ...] = (unknown, told.any(), torch.zeros(*unknown_tokens.shape[:2], known.shape[2]))
         here = ids >= 0
@@ -107,8 +131,66 @@ class ServingGraph(nn.Module):
         return vectors
 
 
-def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
-    """Export the float graph with its top-k to ``path`` and return it; it asks every part (see `serving_form`)."""
+class OwnSeeds(nn.Module):
+    """Tracks as seeds, each in a row of its own."""
+
+    table: Tensor
+
+    def __init__(self, tracks: int, length: int) -> None:
+        """Make room for so many tracks."""
+        super().__init__()
+        self.register_buffer("table", torch.empty(tracks, length))
+
+    def take(self, ids: Tensor, seeds: Tensor, candidates: Tensor) -> None:
+        """Learn what tracks (I,) are as seeds (I, D)."""
+        self.table[ids] = seeds
+
+    def forward(self, ids: Tensor, columns: Tensor) -> Tensor:
+        """Return (B, S, D) the vectors of tracks (B, S)."""
+        return nn.functional.embedding(ids, self.table)
+
+
+class SharedSeeds(nn.Module):
+    """Tracks as seeds: what they are as candidates, and a difference that tracks of a group share."""
+
+    group: Tensor
+    difference: Tensor
+    share: Tensor
+
+    def __init__(self, group: NDArray[np.int64], length: int) -> None:
+        """Make room for the differences of the groups (N,) of `train.compact.seed_groups`."""
+        super().__init__()
+        self.register_buffer("group", torch.from_numpy(group.astype(np.int32)))
+        share = 1 / np.bincount(group)
+        self.register_buffer("difference", torch.zeros(len(share), length))
+        self.share = torch.from_numpy(share.astype(np.float32))[:, None]
+
+    def take(self, ids: Tensor, seeds: Tensor, candidates: Tensor) -> None:
+        """Learn what tracks (I,), none of them twice, are as seeds (I, D) and as candidates (I, D)."""
+        group = self.group[ids].long()
+        self.difference.index_add_(0, group, (seeds - candidates) * self.share[group])  # their mean, in the end
+
+    def forward(self, ids: Tensor, columns: Tensor) -> Tensor:
+        """Return (B, S, D) the vectors of tracks (B, S); ``columns`` (D, N) are all tracks as candidates."""
+        own = columns.index_select(1, ids.flatten()).T.reshape(*ids.shape, columns.shape[0])
+        group = nn.functional.embedding(ids, self.group.unsqueeze(1)).squeeze(2).long()
+        return own + nn.functional.embedding(group, self.difference)
+
+
+def _fewer(whole: Neighbourhood, compact: Compact) -> Neighbourhood:
+    """Return what the most popular tracks say, weighed as before."""
+    table = NeighbourTable(whole.row.numpy(), whole.ids.numpy(), whole.values.numpy())
+    fewer = Neighbourhood(most_popular(table, compact.neighbour_rows, compact.neighbours))
+    fewer.weight.copy_(whole.weight)
+    return fewer
+
+
+def export_float(graph: ServingGraph, path: Path) -> Model:
+    """Export the float graph with its top-k to ``path`` and return it; it asks every part (see `serving_form`).
+
+    Its constants go into a file beside it and are memory-mapped from there: as floats they can be more than protobuf
+    or a machine's memory holds.
+    """
     sizes = dict.fromkeys(("B", "S", "G", "T", "U", "L", "P"), torch.export.Dim.DYNAMIC)
     shapes = {
         "seeds": {0: sizes["B"], 1: sizes["S"]},
@@ -137,22 +219,22 @@ def export_float(graph: ServingGraph, path: Path) -> onnx.ModelProto:
             output_names=list(graph.outputs),
             opset_version=OPSET,
             verbose=False,
-            external_data=False,
         )
     if program is None:
         raise SegueError("torch exported no ONNX program; report this with the versions of torch and onnx.")
-    model = with_top_k(program.model_proto)
-    onnx.save(model, str(path))
-    return model
+    program.save(path, external_data=True)
+    onnx.save(with_top_k(onnx.load(str(path), load_external_data=False)), str(path))
+    return Model.read(path)
 
 
-def serving_form(model: onnx.ModelProto) -> onnx.ModelProto:
+def serving_form(model: Model) -> Model:
     """Return what a bundle serves: the model of `export_float` in integers, its parts asked where they are heard."""
-    return served(quantise(model))
+    quantised = quantise(model)
+    return Model(served(quantised.proto), quantised.constants)
 
 
 def served(quantised: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a model in integers whose parts are asked where they are needed."""
+    """Return a graph in integers whose parts are asked where they are needed."""
     for names in (LLARA, FOLD_IN, READER):
         quantised = branch(quantised, *names)
     return quantised

@@ -12,14 +12,13 @@ import onnx
 from onnx import TensorProto, helper
 
 from segue.bundle import MODEL, QUERY_MODEL
+from train.constants import Model
 from train.graph import FOLD_IN, LLARA, READER, VECTORS, WEIGHTS, served
 from train.neighbourhood import LEADERS
 from train.quantise import quantise
 
-_SMALLEST_REFERENCE = 1024  # bytes
 
-
-def write_serving_form(model: onnx.ModelProto, folder: Path) -> dict[str, Any]:
+def write_serving_form(model: Model, folder: Path) -> dict[str, Any]:
     """Write what a bundle serves of a float model, and return facts for the manifest.
 
     The facts are ``scan``: where in `MODEL` the arrays stand that `inference.scan` reads (offset in bytes, shape). A
@@ -30,16 +29,15 @@ def write_serving_form(model: onnx.ModelProto, folder: Path) -> dict[str, Any]:
         folder: Where `MODEL` and `QUERY_MODEL` go.
     """
     quantised = quantise(model)
-    whole = served(quantised)
-    onnx.save(whole, str(folder / MODEL))
-    tables = _tables(quantised)
+    places = Model(served(quantised.proto), quantised.constants).write(folder / MODEL)
+    onnx.checker.check_model(str(folder / MODEL), full_check=False)
+    tables = _tables(quantised.proto)
     if tables is None:
         return {}
-    places = _places((folder / MODEL).read_bytes(), whole)
-    query = served(_before_the_catalogue(quantised))
+    query = served(_before_the_catalogue(quantised.proto))
     for tensor in query.graph.initializer:
         if tensor.name in places:
-            _refer(tensor, places[tensor.name]["offset"])
+            _refer(tensor, places[tensor.name]["offset"], quantised.constants[tensor.name].nbytes)
     onnx.save(query, str(folder / QUERY_MODEL))
     candidates, neighbours = ({part: places[name] for part, name in each.items()} for each in tables)
     tracks, _, length = candidates["vectors"]["shape"]
@@ -64,22 +62,9 @@ def _tables(model: onnx.ModelProto) -> tuple[dict[str, str], dict[str, str]] | N
     return (candidates, neighbours) if whole else None
 
 
-def _places(content: bytes, model: onnx.ModelProto) -> dict[str, dict[str, Any]]:
-    """Return where in a saved model each large array stands, and its shape; arrays stand in the order of the model."""
-    places: dict[str, dict[str, Any]] = {}
-    at = 0
-    for tensor in model.graph.initializer:
-        if len(tensor.raw_data) >= _SMALLEST_REFERENCE:
-            at = content.index(tensor.raw_data, at)
-            places[tensor.name] = {"offset": at, "shape": list(tensor.dims)}
-            at += len(tensor.raw_data)
-    return places
-
-
-def _refer(tensor: TensorProto, offset: int) -> None:
-    """Let a tensor's bytes be those in `MODEL` from ``offset`` on."""
-    place = {"location": MODEL, "offset": str(offset), "length": str(len(tensor.raw_data))}
-    tensor.ClearField("raw_data")
+def _refer(tensor: TensorProto, offset: int, length: int) -> None:
+    """Let a tensor's bytes be as many of `MODEL` from ``offset`` on."""
+    place = {"location": MODEL, "offset": str(offset), "length": str(length)}
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in place.items():
         tensor.external_data.add(key=key, value=value)

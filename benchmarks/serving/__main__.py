@@ -5,6 +5,7 @@
     overload  goodput and refusals at twice what it can do
     settings  throughput and latency by threads and concurrency
     memory    resident memory over many requests and swaps of the bundle
+    start     seconds from start to ready, and how long a swap needs the memory of two bundles
 
 Everything is printed as one JSON object and, where MLFLOW_TRACKING_URI is set, logged to MLflow by the bundle's digest.
 """
@@ -74,7 +75,7 @@ def ranking(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _both(values: Sequence[float], factor: float) -> dict[str, float]:
-    """Return the median, and the tenth percentile, which neighbours on the machine disturb less; in milliseconds."""
+    """Return the median, and the tenth percentile, which neighbours on the machine disturb less; times ``factor``."""
     return {"median": factor * _percentile(values, 50), "p10": factor * _percentile(values, 10)}
 
 
@@ -149,10 +150,7 @@ def memory(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
         pointer = Path(folder) / "wanted.json"
 
         def point(number: int) -> str:
-            wanted = Bundle.open(other if number % 2 else bundle)
-            told = {"bundle": str(wanted.path), "digest": wanted.digest, "version": str(number)}
-            write_whole(pointer, json.dumps(told).encode())
-            return str(number)
+            return _point(pointer, Bundle.open(other if number % 2 else bundle), number)
 
         point(0)
         with _service(bundle, SEGUE_FOLLOW=str(pointer), SEGUE_FOLLOW_SECONDS="0.1", SEGUE_QUEUE="1000") as service:
@@ -179,6 +177,49 @@ def memory(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
             "resident_megabytes_a_second_later": settled,
             "last_over_first_swaps": statistics.median(settled[-5:]) / statistics.median(settled[:5]),
         }
+
+
+def start(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Time starts of the service, and follow its resident memory, ten times a second, over a swap without load."""
+    ready, resident, verifying = [], [], []
+    for _ in range(options.rounds):
+        begin = time.perf_counter()
+        verified = Bundle.open(bundle)
+        verifying.append(time.perf_counter() - begin)
+        with _service(bundle) as service:
+            ready.append(service.ready_seconds)
+            resident.append(service.megabytes())
+    with tempfile.TemporaryDirectory() as folder:
+        pointer = Path(folder) / "wanted.json"
+        _point(pointer, verified, 0)
+        with _service(bundle, SEGUE_FOLLOW=str(pointer), SEGUE_FOLLOW_SECONDS="0.1") as service:
+            before = service.megabytes()
+            begin, marks, swapped = time.perf_counter(), [], None
+            _point(pointer, Bundle.open(Path(options.other)) if options.other else verified, 1)
+            while swapped is None or time.perf_counter() - begin < swapped + 3:
+                marks.append(service.megabytes())
+                if swapped is None and json.loads(service.get("/model"))["version"] == "1":
+                    swapped = time.perf_counter() - begin
+                time.sleep(0.1)
+    each = (time.perf_counter() - begin) / len(marks)
+    return {
+        "n": options.rounds,
+        "ready_seconds": _both(ready, 1),
+        "verify_seconds": _both(verifying, 1),
+        "resident_megabytes": _percentile(resident, 50),
+        "swap": {
+            "seconds": swapped,
+            "resident_megabytes": {"before": before, "most": max(marks), "after": marks[-1]},
+            "seconds_above_one_and_a_half": each * sum(mark > 1.5 * before for mark in marks),
+        },
+    }
+
+
+def _point(pointer: Path, wanted: Bundle, number: int) -> str:
+    """Let what is wanted be a bundle, as version ``number``, which is returned."""
+    told = {"bundle": str(wanted.path), "digest": wanted.digest, "version": str(number)}
+    write_whole(pointer, json.dumps(told).encode())
+    return str(number)
 
 
 def _service(bundle: Path, **settings: str) -> Any:
@@ -222,7 +263,7 @@ def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("what", choices=["ranking", "load", "overload", "settings", "memory"])
+    add("what", choices=["ranking", "load", "overload", "settings", "memory", "start"])
     add(
         "--bundle",
         type=Path,

@@ -3,20 +3,27 @@
 What a request costs depends on shapes and not on what was learned, so nothing has to be trained to time the service.
 
     python -m benchmarks.serving.big_bundle build/benchmark/bundle --tracks 211405
+
+With more tracks than ``compact.above`` of train/conf/export.yaml says, the graph is the compact one and has no second
+skeleton, unless told otherwise. Made-up tracks have seven to an artist and three to an album, as the Million Playlist
+Dataset's have (2,262,292 tracks, 734,684 albums, 295,860 artists).
 """
 
 import argparse
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 
 from segue.bundle import CATALOGUE, MODEL, QUERY_MODEL, TOKENIZER, Bundle, write_bundle
 from segue.catalogue import write_catalogue
 from segue.query import Encoding
 from segue.track import Track
 from train.backbone import EncoderBackbone
+from train.compact import Compact
 from train.encoder import load_encoder
 from train.export import heard_encoding
 from train.graph import ServingGraph, export_float
@@ -28,6 +35,7 @@ from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
 from train.split import write_serving_form
 from train.word_reader import MOST_PAIRS, WordReader
 
+EXPORT = Path(__file__).parents[2] / "train" / "conf" / "export.yaml"
 # As in train/conf: lightgcn.yaml, llara.yaml.
 DIMENSION = 128
 BACKBONE_LAYERS = 3
@@ -40,71 +48,83 @@ ROWS_A_TRACK = 0.36
 _WORDS = ("Night", "Love", "River", "Gold", "Road", "Summer", "Blue", "Fire", "Dance", "Rain", "Heart", "City", "Wild")
 
 
-def made_up_tracks(count: int) -> list[Track]:
-    """Return tracks with distinct names of a few words, as long as real ones are."""
+def made_up_tracks(count: int) -> Iterator[Track]:
+    """Yield tracks with distinct names of a few words, as long as real ones are."""
 
     def words(number: int, how_many: int) -> str:
         return " ".join(_WORDS[(number // len(_WORDS) ** place) % len(_WORDS)] for place in range(how_many))
 
-    return [
-        Track(f"spotify:track:{i:022d}", f"{words(i, 2)} {i}", f"The {words(i // 7, 2)} {i // 7}", f"Album {i // 11}")
-        for i in range(count)
-    ]
+    for i in range(count):
+        artist = f"The {words(i // 7, 2)} {i // 7}"
+        yield Track(f"spotify:track:{i:022d}", f"{words(i, 2)} {i}", artist, f"Album {words(i // 3, 1)} {i // 3}")
 
 
-def random_ranker(tracks: int) -> tuple[ServingGraph, Encoding, str]:
+def random_ranker(tracks: int, second: bool, compact: Compact) -> tuple[ServingGraph, Encoding, str]:
     """Return the serving graph with random weights, its encoding, and its tokenizer as JSON."""
     torch.manual_seed(0)
     loaded = load_encoder("")
-    artists, albums = tracks // 7 + 2, tracks // 11 + 2
+    artists, albums = tracks // 7 + 2, tracks // 3 + 2
     catalogue = CatalogueTensors(
         artist=torch.arange(tracks) // 7,
-        album=torch.arange(tracks) // 11,
+        album=torch.arange(tracks) // 3,
         text=torch.zeros(tracks, 2 * loaded.encoder.width, dtype=torch.float16),
         count=torch.ones(tracks),
         artists=artists,
         albums=albums,
     )
-    start = Start(*(torch.randn(rows, DIMENSION) * 0.15 for rows in (tracks, artists, albums)))
-    vectors = TrackVectors(catalogue, start, Projector(loaded.encoder.width, DIMENSION, HIDDEN["projector"]))
-    playlist = PlaylistVector(DIMENSION, GRAM_BUCKETS, HIDDEN["mix"], torch.eye(DIMENSION) * 3)
-    llara = Llara(EncoderBackbone(loaded, BACKBONE_LAYERS), DIMENSION, BEHAVIOUR_TOKENS)
-    for weight in (playlist.grams.weight, playlist.mixed.weight, llara.to_behaviour.weight):
-        torch.nn.init.normal_(weight, std=0.1)
-    llara.gate[1:] = 0  # as validation left it with real playlists: heard for titles alone
-    neighbourhood = Neighbourhood(random_neighbours(tracks))
-    neighbourhood.weight.fill_(1.0)
-    second = Ranker(
-        TrackVectors(catalogue, start, Projector(loaded.encoder.width, DIMENSION, HIDDEN["projector"])),
-        PlaylistVector(DIMENSION, GRAM_BUCKETS, HIDDEN["mix"], torch.eye(DIMENSION) * 3),
-        None,
-    )
-    for weight in (second.playlist.grams.weight, second.playlist.mixed.weight):
-        torch.nn.init.normal_(weight, std=0.1)
-    ranker = Ranker(vectors, playlist, llara, neighbourhood, second).eval()
-    ranker.second_share.fill_(0.35)
+    ranker = Ranker(*_skeleton(catalogue, loaded.encoder.width)).eval()
+    if second:
+        ranker.second = Ranker(*_skeleton(catalogue, loaded.encoder.width)).eval()
+        ranker.second_share.fill_(0.35)
+    ranker.llara = Llara(EncoderBackbone(loaded, BACKBONE_LAYERS), DIMENSION, BEHAVIOUR_TOKENS).eval()
+    torch.nn.init.normal_(ranker.llara.to_behaviour.weight, std=0.1)
+    ranker.llara.gate[1:] = 0  # as validation left it with real playlists: heard for titles alone
+    ranker.neighbourhood = Neighbourhood(random_neighbours(tracks))
+    ranker.neighbourhood.weight.fill_(1.0)
     encoding = heard_encoding(Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=GRAM_BUCKETS), ranker)
-    reader = WordReader(loaded.pieces, 2 * DIMENSION, MOST_PAIRS).eval()
-    ranker.fold_in.know(start.tracks)
+    reader = WordReader(loaded.pieces, DIMENSION * (1 + second), MOST_PAIRS).eval()
+    ranker.fold_in.know(ranker.tracks.own.weight.detach())
     ranker.fold_in.weight[-2:] = 8.0  # from 21 seeds on
-    return ServingGraph(ranker, reader), encoding, loaded.tokenizer.to_str()
+    return ServingGraph(ranker, reader, compact), encoding, loaded.tokenizer.to_str()
+
+
+def _skeleton(catalogue: CatalogueTensors, text: int) -> tuple[TrackVectors, PlaylistVector, None]:
+    sizes = len(catalogue.count), catalogue.artists, catalogue.albums
+    start = Start(*(torch.randn(rows, DIMENSION).mul_(0.15) for rows in sizes))
+    playlist = PlaylistVector(DIMENSION, GRAM_BUCKETS, HIDDEN["mix"], torch.eye(DIMENSION) * 3)
+    for weight in (playlist.grams.weight, playlist.mixed.weight):
+        torch.nn.init.normal_(weight, std=0.1)
+    return TrackVectors(catalogue, start, Projector(text, DIMENSION, HIDDEN["projector"])), playlist, None
 
 
 def random_neighbours(tracks: int) -> NeighbourTable:
     """Return a table of a real one's size: popular tracks are neighbours of many."""
     draw = np.random.default_rng(0)
     rows, kept = max(1, round(ROWS_A_TRACK * tracks)), min(NEIGHBOURS, tracks)
-    ids = (tracks * draw.random((rows, kept), np.float32) ** 3).astype(np.int32).clip(0, tracks - 1)
-    values = -np.sort(-draw.exponential(0.02, (rows, kept)).astype(np.float32), axis=1)
+    ids, values = np.empty((rows, kept), np.int32), np.empty((rows, kept), np.float32)
+    for part in (slice(start, start + 2**15) for start in range(0, rows, 2**15)):
+        shape = ids[part].shape
+        ids[part] = (tracks * draw.random(shape, np.float32) ** 3).clip(0, tracks - 1)
+        values[part] = -np.sort(-draw.standard_exponential(shape, np.float32) * 0.02, axis=1)
     return NeighbourTable(draw.integers(0, rows, tracks, dtype=np.int32), ids, values)
 
 
-def write_big_bundle(path: Path, tracks: int) -> Bundle:
-    """Write the bundle to ``path`` and return it."""
-    graph, encoding, tokenizer = random_ranker(tracks)
-    with tempfile.TemporaryDirectory() as scratch:
+def write_big_bundle(path: Path, tracks: int, second: bool | None = None, compact: Compact | None = None) -> Bundle:
+    """Write the bundle to ``path`` and return it.
+
+    Args:
+        path: Its folder.
+        tracks: How many.
+        second: Whether there is a second skeleton; None: where the graph is not compact.
+        compact: How the graph of many tracks is kept; None: as train/conf/export.yaml says.
+    """
+    compact = compact or Compact(**yaml.safe_load(EXPORT.read_text())["compact"])
+    graph, encoding, tokenizer = random_ranker(tracks, tracks <= compact.above if second is None else second, compact)
+    with tempfile.TemporaryDirectory(dir=path.absolute().parent) as scratch:
         folder = Path(scratch)
-        scan = write_serving_form(export_float(graph, folder / "float.onnx"), folder)
+        model = export_float(graph, folder / "float.onnx")
+        del graph
+        scan = write_serving_form(model, folder)
         write_catalogue(folder / CATALOGUE, made_up_tracks(tracks))
         (folder / TOKENIZER).write_text(tokenizer)
         return write_bundle(
@@ -121,9 +141,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write a bundle of random weights, of a real one's size.")
     parser.add_argument("path", type=Path)
     parser.add_argument("--tracks", type=int, default=211_405, help="default: the tracks of 8,057 real playlists")
+    parser.add_argument("--second", action=argparse.BooleanOptionalAction, help="whether there is a second skeleton")
+    parser.add_argument("--whole", action="store_true", help="no compact graph, however many tracks there are")
     options = parser.parse_args()
     options.path.parent.mkdir(parents=True, exist_ok=True)
-    print(write_big_bundle(options.path, options.tracks).digest)  # noqa: T201
+    compact = Compact(options.tracks, 1, 1, 1) if options.whole else None
+    bundle = write_big_bundle(options.path, options.tracks, options.second, compact)
+    for name, entry in bundle.manifest.files.items():
+        print(f"{name:20s} {entry['bytes'] / 1e6:8.1f} MB")  # noqa: T201
+    print(bundle.digest)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 import torch
@@ -238,7 +237,7 @@ def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported
     merge_low_rank(ranker)
     graph = ServingGraph(ranker, tiny_reader(loaded)).eval()
     model = export_float(graph, work / "float.onnx")
-    onnx.save(serving_form(model), str(work / "int8.onnx"))
+    serving_form(model).write(work / "int8.onnx")
     return Exported(ranker, loaded, graph, work / "float.onnx", work / "int8.onnx")
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from segue.query import Encoding, Query, encode
 from tests.support.tiny_bert import tiny_encoder
 from tests.support.tiny_ranker import DIMENSION, tiny_encoding, tiny_ranker, tiny_reader
+from train.constants import Model
 from train.encoder import LoadedEncoder
 from train.export import heard_encoding
 from train.graph import ServingGraph, export_float, serving_form
@@ -44,7 +45,7 @@ class Exported:
         self.encoding: Encoding = tiny_encoding(self.loaded)
         self.graph = ServingGraph(tiny_ranker(self.loaded, TRACKS), tiny_reader(self.loaded)).eval()
         self.float_path, self.int8_path = folder / "float.onnx", folder / "int8.onnx"
-        onnx.save(serving_form(export_float(self.graph, self.float_path)), str(self.int8_path))
+        serving_form(export_float(self.graph, self.float_path)).write(self.int8_path)
 
     def inputs(self, queries: list[Query]) -> dict[str, NDArray[np.int64]]:
         """Return the graph's inputs but ``k``."""
@@ -117,14 +118,14 @@ def half_shut(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> t
     assert ranker.llara is not None
     ranker.llara.gate[2:] = 0
     model = export_float(ServingGraph(ranker, tiny_reader(exported.loaded)), folder / "float.onnx")
-    onnx.save(serving_form(model), str(folder / "int8.onnx"))
+    serving_form(model).write(folder / "int8.onnx")
     return folder / "float.onnx", folder / "int8.onnx"
 
 
 def test_llara_is_left_out_where_its_gate_is_shut(exported: Exported, half_shut: tuple[Path, Path]) -> None:
     """Alone, among their like and among others, playlists get what the graph that always asks gives them."""
     always = half_shut[0].with_name("always.onnx")
-    onnx.save(quantise(onnx.load(str(half_shut[0]))), str(always))
+    quantise(Model.read(half_shut[0])).write(always)
     for queries in (*([query] for query in QUERIES), [QUERIES[2], QUERIES[5]], QUERIES):
         ids, scores = exported.rank(half_shut[1], queries, 50)
         wanted, wanted_scores = exported.rank(always, queries, 50)
@@ -149,7 +150,7 @@ def test_what_nobody_hears_is_not_spelled(exported: Exported, tmp_path: Path) ->
     shorter = heard_encoding(exported.encoding, ranker)
     assert (shorter.prompt_tracks, shorter.title_pieces) == (0, exported.encoding.title_pieces)
     graph = ServingGraph(ranker, tiny_reader(exported.loaded))
-    onnx.save(serving_form(export_float(graph, tmp_path / "float.onnx")), str(tmp_path / "int8.onnx"))
+    serving_form(export_float(graph, tmp_path / "float.onnx")).write(tmp_path / "int8.onnx")
     session: Any = onnxruntime.InferenceSession(str(tmp_path / "int8.onnx"), providers=["CPUExecutionProvider"])
     for query in QUERIES:
         whole, short = (
@@ -178,8 +179,8 @@ def test_a_llara_that_is_never_heard_is_not_exported(exported: Exported, tmp_pat
     assert ranker.llara is not None
     ranker.llara.gate.zero_()
     model = export_float(ServingGraph(ranker, tiny_reader(exported.loaded)), tmp_path / "float.onnx")
-    assert not [tensor.name for tensor in model.graph.initializer if tensor.name.startswith("llara.")]
-    onnx.save(serving_form(model), str(tmp_path / "int8.onnx"))
+    assert not [tensor.name for tensor in model.proto.graph.initializer if tensor.name.startswith("llara.")]
+    serving_form(model).write(tmp_path / "int8.onnx")
     ids, _ = exported.rank(tmp_path / "int8.onnx", QUERIES, 50)
     assert ids.shape == (len(QUERIES), 50)
 
@@ -278,7 +279,11 @@ def test_the_graph_carries_the_exact_fold_in(exported: Exported) -> None:
     fold_in.weight.copy_(weight)
     white, rows, columns = (
         each.double().numpy()
-        for each in (fold_in.whitening, exported.graph.seed_table[list(seeds)], exported.graph.columns)
+        for each in (
+            fold_in.whitening,
+            exported.graph.seeds(torch.tensor([seeds]), exported.graph.columns)[0],
+            exported.graph.columns,
+        )
     )
     rows, columns = rows[:, :DIMENSION], (1 - exported.graph.share) * columns[:DIMENSION]  # the first skeleton's
     solution = np.linalg.solve(np.linalg.inv(white @ white.T) + rows.T @ rows, rows.sum(0))
@@ -320,23 +325,24 @@ def _product(kind: str, table: NDArray[np.float32], **how: int) -> onnx.ModelPro
 def test_a_catalogue_of_few_rows_stays_float(rows: int, packed: bool) -> None:
     """Popularity and bias of all tracks keep their digits; the tracks themselves are rounded."""
     table = np.random.default_rng(0).normal(size=(rows, 100_000)).astype(np.float32)
-    constants = quantise(_product("MatMul", table)).graph.initializer
+    constants = quantise(Model(_product("MatMul", table), {})).proto.graph.initializer
     assert {tensor.data_type == onnx.TensorProto.UINT8 for tensor in constants} == (
         {True, False} if packed else {False}
     )
 
 
 @pytest.mark.parametrize("kind, how", [("MatMul", {}), ("Gemm", {}), ("Gemm", {"transB": 1})])
-def test_products_of_integers_are_those_of_floats(kind: str, how: dict[str, int]) -> None:
+def test_products_of_integers_are_those_of_floats(kind: str, how: dict[str, int], tmp_path: Path) -> None:
     """To some hundredths of their spread, and each row as if it were alone, whatever its size."""
     rng = np.random.default_rng(0)
     model = _product(kind, rng.normal(size=(300, 500)).astype(np.float32), **how)
     rows = (
         rng.normal(size=(7, 500 if how else 300)).astype(np.float32) * np.logspace(-2, 4, 7, dtype=np.float32)[:, None]
     )
+    quantise(Model(model, {})).write(tmp_path / "int8.onnx")
     exact, rounded = (
-        onnxruntime.InferenceSession(each.SerializeToString(), providers=["CPUExecutionProvider"])
-        for each in (model, quantise(model))
+        onnxruntime.InferenceSession(each, providers=["CPUExecutionProvider"])
+        for each in (model.SerializeToString(), str(tmp_path / "int8.onnx"))
     )
     wanted, got = (session.run(None, {"x": rows})[0] for session in (exact, rounded))
     bias = np.arange(wanted.shape[1]) if kind == "Gemm" else 0

@@ -16,6 +16,7 @@ from segue.query import Query
 from segue.track import Track
 from tests.support.tiny_bert import tiny_encoder
 from tests.support.tiny_ranker import tiny_catalogue, tiny_encoding, tiny_neighbours, tiny_ranker, tiny_reader
+from train.compact import Compact
 from train.graph import ServingGraph, export_float
 from train.neighbourhood import Neighbourhood
 from train.split import write_serving_form
@@ -25,14 +26,14 @@ pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler was the
 TRACKS = 9000  # enough for integers
 
 
-def write(folder: Path, tracks: int) -> Bundle:
+def write(folder: Path, tracks: int, compact: Compact | None = None) -> Bundle:
     """Write the bundle of a tiny ranker, every part of which has a say."""
     folder.mkdir()
     loaded = tiny_encoder(folder / "bert")
     ranker = tiny_ranker(loaded, tracks)
     ranker.neighbourhood = Neighbourhood(tiny_neighbours(tiny_catalogue(tracks), playlists=600))
     ranker.neighbourhood.weight.fill_(0.7)
-    graph = ServingGraph(ranker, tiny_reader(loaded)).eval()
+    graph = ServingGraph(ranker, tiny_reader(loaded), compact).eval()
     facts = write_serving_form(export_float(graph, folder / "float.onnx"), folder)
     write_catalogue(folder / CATALOGUE, (Track(f"uri:{i}", f"Song {i}", f"Artist {i % 9}") for i in range(tracks)))
     loaded.tokenizer.save(str(folder / TOKENIZER))
@@ -51,8 +52,32 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return write(tmp_path_factory.mktemp("split") / "large", TRACKS)
 
 
-def test_a_scan_ranks_as_the_whole_graph_does(bundle: Bundle) -> None:
+@pytest.fixture(scope="module")
+def compact(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The bundle of the same ranker, every track of which shares what it is as a seed with its artist's album."""
+    return write(tmp_path_factory.mktemp("split") / "compact", TRACKS, Compact(1000, 500, 10_000, 200))
+
+
+def test_a_compact_graph_ranks_as_the_whole_one(bundle: Bundle, compact: Bundle) -> None:
+    """Each seed is read out of the candidates' integers, beside which there is no table of tracks as seeds."""
+    one, other = Ranker.load(bundle, threads=1), Ranker.load(compact, threads=1)
+    queries = [
+        one.query([3]),
+        one.query(range(12), "rock"),
+        Query(title="summer"),
+        one.query([8999, 5], "", ("z by y",)),
+    ]
+    (ids, scores), (compact_ids, compact_scores) = one.rank(queries, 100), other.rank(queries, 100)
+    shared = [len({*a} & {*b}) / 100 for a, b in zip(ids.tolist(), compact_ids.tolist(), strict=True)]
+    assert min(shared) > 0.9  # two roundings in the place of one
+    assert np.abs(scores - compact_scores).max() < 0.1 * scores.std()
+    assert compact.file(MODEL).stat().st_size < bundle.file(MODEL).stat().st_size - TRACKS * 20  # of 24 numbers
+
+
+@pytest.mark.parametrize("form", ["bundle", "compact"])
+def test_a_scan_ranks_as_the_whole_graph_does(form: str, request: pytest.FixtureRequest) -> None:
     """For playlists of all kinds, alone and in company: the same tracks, and scores but for the rounding of floats."""
+    bundle: Bundle = request.getfixturevalue(form)
     scanned = Ranker.load(bundle, threads=1)
     whole = replace(scanned, _graph=WholeGraph(bundle, threads=1))
     assert (scanned.kind, whole.kind) == ("scan", "graph")

@@ -1,0 +1,112 @@
+"""The compact graph: tracks that share rows, and what a graph's large constants cost."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from segue.errors import InputError, SegueError
+from segue.query import Query, encode
+from tests.support.tiny_bert import tiny_encoder
+from tests.support.tiny_ranker import tiny_encoding, tiny_ranker, tiny_reader
+from train import constants
+from train.compact import Compact, most_popular, seed_groups
+from train.constants import Model
+from train.graph import ServingGraph
+from train.neighbours import NeighbourTable
+from train.skeleton import CatalogueTensors
+
+ALL = Compact(above=100, differences=1000, neighbour_rows=1000, neighbours=200)
+
+
+def test_albums_that_are_heard_most_have_rows_then_artists() -> None:
+    """Six rows: three for albums of an artist, two for artists of other tracks, and one for who is left."""
+    catalogue = CatalogueTensors(
+        artist=torch.tensor([0, 0, 1, 1, 2, 2, 3, 4, 0]),
+        album=torch.tensor([0, 0, 1, 2, 3, 3, 4, 5, 9]),
+        text=torch.zeros(9, 2),
+        count=torch.tensor([9.0, 8, 7, 1, 6, 5, 0, 3, 2]),
+        artists=5,
+        albums=10,
+    )
+    group = seed_groups(catalogue, 6)
+    assert group.tolist() == [0, 0, 2, 5, 1, 1, 5, 3, 4]
+    assert seed_groups(catalogue, 100).tolist() == [0, 0, 2, 5, 1, 1, 6, 3, 4]
+    assert seed_groups(catalogue, 1).tolist() == [0] * 9
+
+
+def test_the_most_popular_tracks_keep_their_best_neighbours() -> None:
+    """Rows stand in the order of the tracks that first have them; a track beyond them is nobody's neighbour."""
+    table = NeighbourTable(
+        row=np.array([2, 0, 2, 1], np.int32),
+        ids=np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], np.int32),
+        values=np.array([[3, 2, 1], [6, 5, 4], [9, 8, 7]], np.float32),
+    )
+    fewer = most_popular(table, rows=2, kept=2)
+    assert fewer.ids[fewer.row].tolist() == [[7, 8], [1, 2], [7, 8], [0, 0]]
+    assert fewer.values[fewer.row].tolist() == [[9, 8], [3, 2], [9, 8], [0, 0]]
+    whole = most_popular(table, rows=5, kept=5)
+    assert (whole.ids[whole.row] == table.ids[table.row]).all()
+    assert (whole.values[whole.row] == table.values[table.row]).all()
+
+
+def test_with_room_for_all_a_compact_graph_ranks_as_the_whole_one(tmp_path: Path) -> None:
+    """Each album of an artist has its row then, and a track as a seed is what it was; with fewer rows it nearly is."""
+    loaded = tiny_encoder(tmp_path / "bert")
+    ranker = tiny_ranker(loaded)
+    reader = tiny_reader(loaded)
+    queries = [Query((3,)), Query((5, 60, 7, 590), "rock"), Query(title="mix"), Query((9,), unknown=("a by b",))]
+    inputs = {name: torch.from_numpy(a) for name, a in encode(queries, tiny_encoding(loaded), loaded.tokenise).items()}
+    few = Compact(above=100, differences=40, neighbour_rows=50, neighbours=20)
+    with torch.no_grad():
+        whole, same, above, fewer = (
+            ServingGraph(ranker, reader, compact).eval()(**inputs)[0]
+            for compact in (None, ALL, Compact(600, 1, 1, 1), few)
+        )
+    assert torch.allclose(whole, same, atol=1e-4)
+    assert torch.equal(whole, above)  # a catalogue of no more tracks than it says
+    assert not torch.allclose(whole, fewer, atol=1e-2)
+    assert np.corrcoef(whole.ravel(), fewer.ravel())[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("name", ["differences", "neighbour_rows", "neighbours"])
+def test_a_size_of_nothing_is_refused(name: str) -> None:
+    """The setting is named."""
+    with pytest.raises(InputError, match=f"compact.{name} is 0 and has to be 1 or more"):
+        Compact(**{"above": 0, "differences": 1, "neighbour_rows": 1, "neighbours": 1} | {name: 0})
+
+
+def test_a_model_is_written_as_protobuf_would(tmp_path: Path) -> None:
+    """Read back it is the same graph with the same numbers, and the places are those of its large constants."""
+    x = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["B", 300])
+    y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["B", 5])
+    node = onnx.helper.make_node("MatMul", ["x", "large"], ["z"]), onnx.helper.make_node("Add", ["z", "small"], ["y"])
+    model = Model(onnx.helper.make_model(onnx.helper.make_graph(node, "g", [x], [y])), {})
+    large, small = np.arange(1500, dtype=np.float32).reshape(300, 5), np.arange(5, dtype=np.float32)
+    model.add("large", large)
+    model.add("small", small)
+    places = model.write(tmp_path / "model.onnx")
+    read = onnx.load(str(tmp_path / "model.onnx"))
+    onnx.checker.check_model(read)
+    assert [onnx.numpy_helper.to_array(t).tolist() for t in read.graph.initializer] == [large.tolist(), small.tolist()]
+    assert [n.op_type for n in read.graph.node] == ["MatMul", "Add"]
+    assert list(places) == ["large"]
+    found = np.fromfile(tmp_path / "model.onnx", np.float32, 1500, offset=places["large"]["offset"])
+    assert found.reshape(places["large"]["shape"]).tolist() == large.tolist()
+    onnx.save(read, str(tmp_path / "beside.onnx"), save_as_external_data=True, location="data", size_threshold=100)
+    outside = Model.read(tmp_path / "beside.onnx")
+    assert outside.constants["large"].tolist() == large.tolist()
+    outside.write(tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "model.onnx").read_bytes()
+
+
+def test_a_model_that_protobuf_cannot_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is written."""
+    monkeypatch.setattr(constants, "_MOST", 4000)
+    model = Model(onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [])), {})
+    model.add("large", np.zeros(1001, np.float32))
+    with pytest.raises(SegueError, match=r"ONNX allows 2; export it as a compact one"):
+        model.write(tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
