@@ -25,6 +25,7 @@ LOCAL = {
     "RAY_AUTH_MODE": "token",
     "RAY_worker_niceness": "0",  # Ray's 15 would have two workers starve where one does not
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # nobody takes this machine away
+    "RAY_memory_monitor_refresh_ms": "0",  # what others take of this machine's memory is no reason to kill our workers
     "RAY_agent_register_timeout_ms": "120000",  # a busy machine needs longer than Ray's thirty seconds
 }
 """Environment of a session on this machine: loopback only, and a token that is made anew each time."""

@@ -4,15 +4,20 @@ import logging
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import mlflow
+from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from train.team import ALONE, Team
 
 EXPERIMENT = "segue"
+_RUN: ContextVar[str] = ContextVar("run", default="")
+"""The run that a stage is to log to, where it shall not make one of its own."""
 Track = Callable[..., None]
 """Called with a mapping of metrics and optionally ``step=``."""
 
@@ -32,17 +37,56 @@ def stage_run(stage: str, config: Any, dataset_digest: str, team: Team = ALONE) 
     if not team.leads:
         yield lambda *_, **__: None
         return
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    mlflow.set_experiment(EXPERIMENT)
-    with mlflow.start_run(run_name=stage):
+    _experiment()
+    given = _RUN.get()
+    with mlflow.start_run(run_id=given or None, run_name=None if given else stage, nested=bool(given)) as run:
         mlflow.set_tags({"stage": stage, "dataset": dataset_digest, "commit": code_commit()})
-        mlflow.log_params(asdict(config))
+        if not run.data.params:  # a run that is gone on with has them, and they never change
+            mlflow.log_params(asdict(config))
 
         def track(metrics: Mapping[str, float], step: int | None = None) -> None:
             mlflow.log_metrics({name: float(value) for name, value in metrics.items()}, step=step)
 
         yield track
+
+
+@contextmanager
+def logging_to(run_id: str) -> Iterator[None]:
+    """Have a stage that is run inside of the block log to this run; nothing else changes for it."""
+    token = _RUN.set(run_id)
+    try:
+        yield
+    finally:
+        _RUN.reset(token)
+
+
+def run_with(tags: Mapping[str, str], name: str, parent: str = "") -> str:
+    """Return the id of the run that has these tags; it is made where there is none, so nothing is logged twice.
+
+    Args:
+        tags: Names without a dot, and values, which find the run again.
+        name: Of a run that is made.
+        parent: Id of the run below which that is shown.
+    """
+    experiment, client = _experiment(), mlflow.MlflowClient()
+    if found := runs_with(tags):
+        return str(found[0].info.run_id)
+    below = {MLFLOW_PARENT_RUN_ID: parent} if parent else {}
+    made = client.create_run(experiment, tags={**tags, **below, MLFLOW_RUN_NAME: name})
+    return str(made.info.run_id)
+
+
+def runs_with(tags: Mapping[str, str]) -> list[Run]:
+    """Return the runs of the experiment that have these tags."""
+    wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+    return list(mlflow.MlflowClient().search_runs([_experiment()], wanted, max_results=1000))
+
+
+def _experiment() -> str:
+    """Make ours the active experiment, where it is not, and return its id."""
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return str(mlflow.set_experiment(EXPERIMENT).experiment_id)
 
 
 def log_plot(figure: Any, name: str) -> None:

@@ -41,6 +41,12 @@ def test_ray_comes_on_top_and_unasked_to_nobody() -> None:
     assert all("ray" not in read_lock(purpose) for purpose in ("serve", "train", "dev"))
 
 
+def test_optuna_comes_with_ray_and_to_no_image_that_serves_or_trains() -> None:
+    """It draws what a search tries, which Ray makes; our own tests have it without Ray."""
+    assert all("optuna" in read_lock(purpose) for purpose in ("ray", "dev"))
+    assert all("optuna" not in read_lock(purpose) for purpose in ("serve", "train"))
+
+
 def test_the_serve_set_is_light() -> None:
     """Serving needs no training framework: none of them is in the serve lock, not even by way of another package."""
     heavy = {"torch", "torch-geometric", "transformers", "mlflow", "mlflow-skinny", "pandas", "scipy", "pyarrow"}

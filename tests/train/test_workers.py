@@ -173,9 +173,20 @@ def test_a_search_goes_on_where_it_was() -> None:
     assert known.items() <= after.items()
     rows = list(csv.DictReader(Path("found/trials.csv").read_text().splitlines()))
     assert [float(row["ndcg"]) for row in rows] == sorted((float(row["ndcg"]) for row in rows), reverse=True)
-    assert {"rate": "0.002", "layers": "2"} in [{name: row[name] for name in ("rate", "layers")} for row in rows]
-    assert Path("found/best.txt").read_text().startswith("layers=")
-    assert Path("found/search.png").read_bytes().startswith(b"\x89PNG")
+    assert {"trial": "1", "rate": "0.002", "layers": "2"} in [
+        {name: row[name] for name in ("trial", "rate", "layers")} for row in rows
+    ]
+
+
+@with_ray
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray")
+def test_what_a_trial_refuses_ends_the_search_in_its_own_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is not tried again, nor are the trials after it begun."""
+    words = ["stage=llara", 'settings=["lightgcn=gone","text=gone","projector=gone"]', "trials=3"]
+    assert learn("search", "refused", *words, 'space=["title_kept=interval(0.3, 0.9)"]') == 1
+    assert "gone" in capsys.readouterr().err.splitlines()[-1]
+    assert len(list(Path("refused/trials").iterdir())) == 1
 
 
 def test_what_workers_die_of_is_one_sentence() -> None:
@@ -252,11 +263,3 @@ def test_a_number_of_workers_is_a_number(capsys: pytest.CaptureFixture[str]) -> 
         train_command.main(["lightgcn", "--workers", "0"])
     assert ended.value.code == 2
     assert "'0' is no number of workers" in capsys.readouterr().err
-
-
-def test_a_search_of_nothing_is_refused(road: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A setting with one value, a stage that cannot be searched."""
-    assert learn("search", "no", 'space=["rate=0.1"]') == 1
-    assert "'rate=0.1' leaves nothing to search" in capsys.readouterr().err
-    assert learn("search", "no", "stage=text") == 1
-    assert "The settings of 'text' cannot be searched" in capsys.readouterr().err
