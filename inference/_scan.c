@@ -1,20 +1,38 @@
-/* The best tracks of a catalogue for one playlist, in one pass over its 8-bit vectors.
+/* The best tracks of a catalogue for playlists, in passes over its 8-bit vectors that all who ask at once share.
  *
  * ONNX Runtime goes through rows of the catalogue's length once for each of its operators: product, prior, neighbours,
- * exclusion, top-k. Here a tile of tracks stays in the first cache from its product to its place among the best, so that
- * a query takes little longer than reading the vectors. Products are of integers and sums of floats stand in a fixed
- * order (-std=c11 lets no compiler fuse them), so that every CPU gives the same bits.
+ * exclusion, top-k. Here a tile of tracks stays in the first cache from its products to its place among the best, and
+ * all playlists under way are scored against it there, so that memory is read once for all of them. A pass goes round
+ * and round, chunk by chunk: a playlist joins at the next chunk, whenever it comes, and is done one round later. The
+ * threads are those of who asks.
+ *
+ * Products are of integers and sums of floats stand in a fixed order (-std=c11 lets no compiler fuse them), so that
+ * every CPU gives the same bits, whoever else asks.
  *
  * inference/scan.py is its door, and checks what it is given.
  */
+#include <float.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TILE 64         /* tracks; 64 of 128 bytes are a quarter of a first cache */
+#define TILE 64         /* tracks; 64 of 256 bytes are half of a first cache */
+#define CHUNK 4096      /* tracks that a thread takes at a time, a whole number of tiles */
+#define MOST 32         /* playlists under way; more wait */
 #define LONGEST 1024    /* numbers of a vector */
 #define ZERO_POINT 128  /* of the table's unsigned bytes */
+
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+#if defined(__x86_64__) && defined(__GLIBC__)
+#define FOR_EVERY_CPU __attribute__((target_clones("avx2", "default")))
+#else
+#define FOR_EVERY_CPU
+#endif
 
 /* What a bundle knows of its tracks: inference/scan.py describes each array, and fills this in. */
 struct catalogue {
@@ -26,58 +44,160 @@ struct catalogue {
     int64_t tracks, length, kept, leaders;
 };
 
-/* Room to work in: tracks with what their scores gain, twice, and the tracks that are left out. */
-struct room {
-    int64_t *ids, *spare_ids, *without;
-    float *gains, *spare_gains;
+/* A playlist, and where its list goes: inference/scan.py fills this in, too. */
+struct playlist {
+    const float *vector; /* (length) */
+    const int64_t *heard, *own; /* tracks whose neighbours vote, tracks that are left out; -1 is none */
+    int64_t *best; /* (k), as best_scores: a heap while it is under way, then falling, equal scores by id */
+    float *best_scores;
+    int64_t heard_count, own_count, k, found; /* the last is written: how many there are, at most k */
+    float popularity, neighbours; /* how much each counts */
 };
 
-#if defined(__x86_64__) && defined(__GLIBC__)
-#define FOR_EVERY_CPU __attribute__((target_clones("avx2", "default")))
-#else
-#define FOR_EVERY_CPU
-#endif
+/* A playlist under way. */
+struct query {
+    struct playlist *playlist;
+    int64_t *ids, *spare_ids, *without; /* tracks whose scores gain, room to sort them, tracks that are left out */
+    float *gains, *spare_gains;
+    int64_t voted, without_count;
+    float unit;
+    int32_t shift;                /* what the zero point adds to each product */
+    pthread_mutex_t lock;         /* of the heap */
+    _Atomic float bar;            /* what a score has to reach to get into it */
+    int64_t not_taken, not_done;  /* chunks, since it came */
+    int8_t rounded[LONGEST];
+};
+
+/* Products of rows, at most a tile of them, with a vector. */
+typedef void multiply(const uint8_t *rows, int64_t count, int64_t length, const int8_t *vector, int32_t *out);
+
+/* How a CPU multiplies best: rows that come from memory for one query, and rows that stay in its cache for many. */
+struct way {
+    multiply *alone, *together;
+};
+
+/* A catalogue that is gone through, and who is under way. */
+struct pass {
+    struct catalogue catalogue;
+    struct way way;
+    pthread_mutex_t lock;     /* of all below, and of a query's chunks */
+    pthread_cond_t changed;   /* a query is done, or a place is free */
+    struct query *queries[MOST];
+    int64_t count, chunk;     /* of queries, and the next to be taken */
+    int64_t working, threads; /* now, and at most */
+};
 
 /* Round a vector to 8 bits as MatMulNBits does; return its unit. */
-static float quantise(const float *vector, int64_t length, int16_t *rounded) {
+static float quantise(const float *vector, int64_t length, int8_t *rounded) {
     float largest = 0;
     for (int64_t i = 0; i < length; i++)
         if (fabsf(vector[i]) > largest) largest = fabsf(vector[i]);
     float unit = largest / 127, inverse = unit > 0 ? 1 / unit : 0;
-    for (int64_t i = 0; i < length; i++) rounded[i] = (int16_t)rintf(vector[i] * inverse);
+    for (int64_t i = 0; i < length; i++) rounded[i] = (int8_t)rintf(vector[i] * inverse);
     return unit;
 }
 
-/* Products of `count` rows with the vector. A length that the compiler knows lets it keep the vector in registers. */
-static inline __attribute__((always_inline)) void multiply(
-    const uint8_t *restrict rows, int64_t count, int64_t length, const int16_t *restrict vector, int32_t *restrict out) {
+#define INLINE static inline __attribute__((always_inline))
+#define MULTIPLY(name)                                                                           \
+    void name(const uint8_t *restrict rows, int64_t count, int64_t length, const int8_t *restrict vector, \
+              int32_t *restrict out)
+
+/* Row after row, as memory likes it best. */
+INLINE MULTIPLY(in_turn) {
     for (int64_t i = 0; i < count; i++) {
         int32_t sum = 0;
-        for (int64_t j = 0; j < length; j++) sum += (int32_t)(int16_t)rows[i * length + j] * (int32_t)vector[j];
+        for (int64_t j = 0; j < length; j++) sum += rows[i * length + j] * vector[j];
         out[i] = sum;
     }
 }
 
-/* Scores of `count` tracks, at most a tile of them; `shift` is what the zero point adds to each product. */
-FOR_EVERY_CPU static void score(
-    const uint8_t *restrict rows, const float *restrict scale, const float *restrict popularity,
-    const float *restrict bias, int64_t count, int64_t length, const int16_t *restrict vector, int32_t shift, float unit,
-    float weight, float *restrict out) {
-    int32_t products[TILE];
-    if (length == 128)
-        multiply(rows, count, 128, vector, products);
-    else if (length == 256)
-        multiply(rows, count, 256, vector, products);
-    else
-        multiply(rows, count, length, vector, products);
-    for (int64_t i = 0; i < count; i++)
-        out[i] = (float)(products[i] - shift) * (unit * scale[i]) + (weight * popularity[i] + bias[i]);
+#ifdef __x86_64__
+#define AVX2 __attribute__((target("avx2")))
+#define VNNI __attribute__((target("avx512bw,avx512vl,avx512vnni,prefer-vector-width=512")))
+
+/* The sum of each of four vectors of integers. */
+AVX2 INLINE __m128i folded(__m256i first, __m256i second, __m256i third, __m256i fourth) {
+    __m256i sums = _mm256_hadd_epi32(_mm256_hadd_epi32(first, second), _mm256_hadd_epi32(third, fourth));
+    return _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
 }
 
-FOR_EVERY_CPU static int any_above(const float *scores, int64_t count, float bar) {
-    int found = 0;
-    for (int64_t i = 0; i < count; i++) found |= scores[i] > bar;
-    return found;
+/* Four rows at a time, which share the reading of the vector and the folding of their sums. */
+AVX2 INLINE MULTIPLY(in_fours_by_avx2) {
+    for (; count >= 4; count -= 4, rows += 4 * length, out += 4) {
+        __m256i sums[4] = {0};
+        for (int64_t j = 0; j < length; j += 16) {
+            __m256i part = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(vector + j)));
+            for (int i = 0; i < 4; i++) {
+                __m256i row = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(rows + i * length + j)));
+                sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(row, part));
+            }
+        }
+        _mm_storeu_si128((__m128i *)out, folded(sums[0], sums[1], sums[2], sums[3]));
+    }
+    in_turn(rows, count, length, vector, out);
+}
+
+VNNI INLINE MULTIPLY(in_fours_by_vnni) {
+    for (; count >= 4; count -= 4, rows += 4 * length, out += 4) {
+        __m512i sums[4] = {0};
+        for (int64_t j = 0; j < length; j += 64) {
+            __m512i part = _mm512_loadu_si512(vector + j);
+            for (int i = 0; i < 4; i++)
+                sums[i] = _mm512_dpbusd_epi32(sums[i], _mm512_loadu_si512(rows + i * length + j), part);
+        }
+        __m256i halves[4];
+        for (int i = 0; i < 4; i++)
+            halves[i] = _mm256_add_epi32(_mm512_castsi512_si256(sums[i]), _mm512_extracti64x4_epi64(sums[i], 1));
+        _mm_storeu_si128((__m128i *)out, folded(halves[0], halves[1], halves[2], halves[3]));
+    }
+    in_turn(rows, count, length, vector, out);
+}
+#endif
+
+/* A length that the compiler knows lets it keep the vector in registers. */
+#define FOR_LENGTHS(name, how)                       \
+    MULTIPLY(name) {                                 \
+        if (length == 128)                           \
+            how(rows, count, 128, vector, out);      \
+        else if (length == 256)                      \
+            how(rows, count, 256, vector, out);      \
+        else                                         \
+            how(rows, count, length, vector, out);   \
+    }
+static FOR_LENGTHS(by_any_cpu, in_turn)
+#ifdef __x86_64__
+AVX2 static FOR_LENGTHS(by_avx2, in_fours_by_avx2)
+VNNI static FOR_LENGTHS(by_vnni_alone, in_turn) /* the compiler makes VNNI's instructions of it */
+VNNI static FOR_LENGTHS(by_vnni, in_fours_by_vnni)
+#endif
+
+/* The ways to multiply that this CPU knows for vectors of a length, the best one last. Return how many there are. */
+static int64_t known_ways(int64_t length, struct way *ways) {
+    int64_t count = 0;
+    ways[count++] = (struct way){by_any_cpu, by_any_cpu};
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2") && length % 16 == 0) ways[count++] = (struct way){by_avx2, by_avx2};
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512vnni") && length % 64 == 0)
+        ways[count++] = (struct way){by_vnni_alone, by_vnni};
+#endif
+    return count;
+}
+
+/* Turn products of `count` tracks, from `start` on, into scores. Return whether any reaches the bar. */
+FOR_EVERY_CPU static int score(
+    const struct catalogue *catalogue, const struct query *query, int64_t start, int64_t count, float bar,
+    const int32_t *restrict products, float *restrict scores) {
+    const float *restrict scale = catalogue->scale + start, *restrict popularity = catalogue->popularity + start;
+    const float *restrict bias = catalogue->bias + start;
+    float unit = query->unit, weight = query->playlist->popularity;
+    int32_t shift = query->shift;
+    int reaches = 0;
+    for (int64_t i = 0; i < count; i++) {
+        scores[i] = (float)(products[i] - shift) * (unit * scale[i]) + (weight * popularity[i] + bias[i]);
+        reaches |= scores[i] >= bar;
+    }
+    return reaches;
 }
 
 /* Whether one entry of a list stands behind another: it scores less, or as much under a greater id. */
@@ -122,18 +242,16 @@ static void sort(int64_t *ids, float *values, int64_t *spare_ids, float *spare_v
     }
 }
 
-/* Sum what the neighbours of `heard` add to scores: the mean of the `leaders` largest sums becomes `weight`.
- *
- * Leave tracks, rising, and what each gains in the room, and return how many there are.
- */
-static int64_t votes(
-    const struct catalogue *catalogue, const int64_t *heard, int64_t count, float weight, const struct room *room) {
+/* Sum what the neighbours of the tracks that a playlist heard add to scores: the mean of the `leaders` largest sums
+ * becomes its weight. Leave tracks, rising, and what each gains in the query. */
+static void votes(const struct catalogue *catalogue, struct query *query) {
+    const struct playlist *playlist = query->playlist;
     int64_t said = 0, distinct = 0, size = 0, kept = catalogue->kept, leaders = catalogue->leaders;
-    int64_t *ids = room->ids, *spare_ids = room->spare_ids;
-    float *gains = room->gains, *spare_gains = room->spare_gains;
-    for (int64_t i = 0; i < count; i++) {
-        if (heard[i] < 0) continue;
-        int64_t row = catalogue->row[heard[i]];
+    int64_t *ids = query->ids, *spare_ids = query->spare_ids;
+    float *gains = query->gains, *spare_gains = query->spare_gains;
+    for (int64_t i = 0; i < playlist->heard_count; i++) {
+        if (playlist->heard[i] < 0) continue;
+        int64_t row = catalogue->row[playlist->heard[i]];
         for (int64_t j = row * kept; j < (row + 1) * kept && catalogue->said[j] > 0; j++)
             ids[said] = catalogue->neighbours[j], gains[said++] = catalogue->said[j] * catalogue->said_scale[row];
     }
@@ -155,48 +273,116 @@ static int64_t votes(
     }
     double sum = 0;
     for (int64_t i = 0; i < size; i++) sum += spare_gains[i];
-    float mean = (float)(sum / leaders), factor = weight / (mean > 1e-9f ? mean : 1e-9f);
+    float mean = (float)(sum / leaders), factor = playlist->neighbours / (mean > 1e-9f ? mean : 1e-9f);
     for (int64_t i = 0; i < distinct; i++) gains[i] *= factor;
-    return distinct;
+    query->voted = distinct;
 }
 
-/* Write the best of all tracks to `best` and `best_scores`, falling, equal scores by id. */
-static int64_t scan(
-    const struct catalogue *catalogue, const float *vector, float popularity, int64_t voted, int64_t own,
-    const struct room *room, int64_t k, int64_t *best, float *best_scores) {
-    int16_t rounded[LONGEST];
+/* Let scores of `count` tracks, from `start` on, into the list of a query where they are good enough. */
+static void offer(struct query *query, const float *scores, int64_t start, int64_t count) {
+    struct playlist *playlist = query->playlist;
+    int64_t *best = playlist->best;
+    float *best_scores = playlist->best_scores;
+    pthread_mutex_lock(&query->lock);
+    float bar = atomic_load(&query->bar);
+    for (int64_t i = 0; i < count; i++) {
+        if (!(scores[i] >= bar)) continue;
+        if (playlist->found < playlist->k) {
+            best_scores[playlist->found] = scores[i], best[playlist->found] = start + i;
+            rise(best_scores, best, playlist->found++);
+        } else if (best_scores[0] < scores[i] || best[0] > start + i) { /* equal scores by id, in any order of chunks */
+            best_scores[0] = scores[i], best[0] = start + i;
+            sink(best_scores, best, 0, playlist->found);
+        }
+        if (playlist->found == playlist->k) bar = best_scores[0];
+    }
+    atomic_store(&query->bar, bar);
+    pthread_mutex_unlock(&query->lock);
+}
+
+/* Return the first of `count` rising ids that is not below `id`. */
+static int64_t first_from(const int64_t *ids, int64_t count, int64_t id) {
+    int64_t low = 0;
+    while (low < count) {
+        int64_t middle = (low + count) / 2;
+        if (ids[middle] < id)
+            low = middle + 1;
+        else
+            count = middle;
+    }
+    return low;
+}
+
+/* Score the tracks of a chunk for some queries, tile by tile. */
+static void scan(const struct pass *pass, int64_t chunk, struct query **queries, int64_t count) {
+    const struct catalogue *catalogue = &pass->catalogue;
+    int64_t length = catalogue->length, begin = chunk * CHUNK, end = begin + CHUNK;
+    if (end > catalogue->tracks) end = catalogue->tracks;
+    /* While a query is scored, its share of the next tile is on the way. Alone, the CPU foresees that better itself. */
+    int64_t share = count > 1 ? TILE * length / count : 0;
+    multiply *multiply = count > 1 ? pass->way.together : pass->way.alone;
+    int64_t next[MOST], next_without[MOST];
+    int32_t products[TILE];
     float scores[TILE];
-    int32_t shift = 0;
-    int64_t size = 0, next = 0, left_out = 0, tracks = catalogue->tracks, length = catalogue->length;
-    float unit = quantise(vector, length, rounded);
-    for (int64_t i = 0; i < length; i++) shift += ZERO_POINT * rounded[i];
-    for (int64_t start = 0; start < tracks; start += TILE) {
-        int64_t count = tracks - start < TILE ? tracks - start : TILE;
-        score(catalogue->vectors + start * length, catalogue->scale + start, catalogue->popularity + start,
-              catalogue->bias + start, count, length, rounded, shift, unit, popularity, scores);
-        for (; next < voted && room->ids[next] < start + count; next++)
-            scores[room->ids[next] - start] += room->gains[next];
-        for (; left_out < own && room->without[left_out] < start + count; left_out++)
-            scores[room->without[left_out] - start] = -INFINITY;
-        float bar = size < k ? -INFINITY : best_scores[0];
-        if (!any_above(scores, count, bar)) continue;
-        for (int64_t i = 0; i < count; i++) {
-            if (!(scores[i] > bar)) continue;
-            if (size < k) {
-                best_scores[size] = scores[i], best[size] = start + i;
-                rise(best_scores, best, size++);
-            } else {
-                best_scores[0] = scores[i], best[0] = start + i;
-                sink(best_scores, best, 0, size);
-            }
-            bar = size < k ? -INFINITY : best_scores[0];
+    for (int64_t q = 0; q < count; q++) {
+        next[q] = first_from(queries[q]->ids, queries[q]->voted, begin);
+        next_without[q] = first_from(queries[q]->without, queries[q]->without_count, begin);
+    }
+    for (int64_t start = begin; start < end; start += TILE) {
+        int64_t size = end - start < TILE ? end - start : TILE, after = start + size;
+        const uint8_t *rows = catalogue->vectors + start * length;
+        for (int64_t q = 0; q < count; q++) {
+            struct query *query = queries[q];
+            for (int64_t j = 0; j < share; j += 64) __builtin_prefetch(rows + TILE * length + q * share + j, 0, 2);
+            multiply(rows, size, length, query->rounded, products);
+            int wanted = score(catalogue, query, start, size, atomic_load(&query->bar), products, scores);
+            for (; next[q] < query->voted && query->ids[next[q]] < after; next[q]++, wanted = 1)
+                scores[query->ids[next[q]] - start] += query->gains[next[q]];
+            for (; next_without[q] < query->without_count && query->without[next_without[q]] < after; next_without[q]++)
+                scores[query->without[next_without[q]] - start] = -INFINITY;
+            if (wanted) offer(query, scores, start, size);
         }
     }
-    for (int64_t left = size; left > 1; left--) {
-        swap(best_scores, best, 0, left - 1);
-        sink(best_scores, best, 0, left - 1);
+}
+
+/* Take the next chunk for all queries that have not had it yet, score it, and let those go that it was the last for.
+ *
+ * Return 0 where there is nothing to be taken. The lock is held before and after, and not while it scores.
+ */
+static int work(struct pass *pass) {
+    struct query *queries[MOST];
+    int64_t count = 0, left = 0, done = 0, chunk = pass->chunk, chunks = (pass->catalogue.tracks + CHUNK - 1) / CHUNK;
+    for (int64_t i = 0; i < pass->count; i++)
+        if (pass->queries[i]->not_taken) queries[count++] = pass->queries[i], pass->queries[i]->not_taken--;
+    if (!count) return 0;
+    pass->chunk = (chunk + 1) % chunks;
+    pass->working++;
+    pthread_mutex_unlock(&pass->lock);
+    scan(pass, chunk, queries, count);
+    pthread_mutex_lock(&pass->lock);
+    pass->working--;
+    for (int64_t i = 0; i < count; i++) done += !--queries[i]->not_done;
+    for (int64_t i = 0; i < pass->count; i++)
+        if (pass->queries[i]->not_done) pass->queries[left++] = pass->queries[i];
+    pass->count = left;
+    if (done) pthread_cond_broadcast(&pass->changed);
+    return 1;
+}
+
+/* Have `count` queries scored against the whole catalogue, with everybody else's, by this thread and others. */
+static void go_round(struct pass *pass, struct query *queries, int64_t count) {
+    int64_t joined = 0, done = 0;
+    pthread_mutex_lock(&pass->lock);
+    while (done < count) {
+        for (; joined < count && pass->count < MOST; joined++) {
+            if (!pass->count) pass->chunk = 0; /* the popular tracks first: lists are full of good ones soon */
+            pass->queries[pass->count++] = &queries[joined];
+        }
+        if (pass->working == pass->threads || !work(pass)) pthread_cond_wait(&pass->changed, &pass->lock);
+        while (done < joined && !queries[done].not_done) done++;
     }
-    return size;
+    pthread_cond_broadcast(&pass->changed); /* this thread's place is free */
+    pthread_mutex_unlock(&pass->lock);
 }
 
 /* Return whether `count` tracks are of the catalogue, or places that hold none (-1). */
@@ -206,34 +392,75 @@ static int are_known(const int64_t *ids, int64_t count, int64_t tracks) {
     return 1;
 }
 
-/* Write the best `k` tracks for a playlist to `best` and `best_scores`, falling, equal scores by id.
- *
- * vector (length); popularity and neighbours are how much each counts; heard are the tracks whose neighbours vote, own
- * those that are left out; in both -1 is none. Return how many there are, at most k, or -1 where the playlist is not of
- * this catalogue, and -2 where there is no memory.
- */
-int64_t segue_best(
-    const struct catalogue *catalogue, const float *vector, float popularity, float neighbours, const int64_t *heard,
-    int64_t heard_count, const int64_t *own, int64_t own_count, int64_t k, int64_t *best, float *best_scores) {
-    int64_t most = heard_count * catalogue->kept, voted = 0, without = 0;
-    if (most < catalogue->leaders) most = catalogue->leaders;
-    if (most < own_count) most = own_count;
-    if (catalogue->length > LONGEST || k < 1) return -1;
-    if (!are_known(heard, heard_count, catalogue->tracks) || !are_known(own, own_count, catalogue->tracks)) return -1;
+static int is_known(const struct catalogue *catalogue, const struct playlist *playlist) {
     for (int64_t i = 0; i < catalogue->length; i++)
-        if (!isfinite(vector[i])) return -1;
-    int64_t *integers = malloc((2 * most + own_count) * sizeof *integers + 1);
-    float *floats = malloc(2 * most * sizeof *floats + 1);
-    if (integers && floats) {
-        struct room room = {integers, integers + most, integers + 2 * most, floats, floats + most};
-        for (int64_t i = 0; i < own_count; i++)
-            if (own[i] >= 0) room.without[without++] = own[i];
-        sort(room.without, room.gains, room.spare_ids, room.spare_gains, without);
-        if (catalogue->kept) voted = votes(catalogue, heard, heard_count, neighbours, &room);
-        voted = scan(catalogue, vector, popularity, voted, without, &room, k, best, best_scores);
-    } else {
-        voted = -2;
+        if (!isfinite(playlist->vector[i])) return 0;
+    return playlist->k > 0 && are_known(playlist->heard, playlist->heard_count, catalogue->tracks) &&
+           are_known(playlist->own, playlist->own_count, catalogue->tracks);
+}
+
+/* Work out all of a query that does not go through the catalogue. Return 0 where there is no memory. */
+static int prepare(const struct catalogue *catalogue, struct playlist *playlist, struct query *query) {
+    int64_t most = playlist->heard_count * catalogue->kept, own = playlist->own_count;
+    if (most < catalogue->leaders) most = catalogue->leaders;
+    if (most < own) most = own;
+    query->ids = malloc((2 * most + own) * sizeof *query->ids + 1);
+    query->gains = malloc(2 * most * sizeof *query->gains + 1);
+    if (!query->ids || !query->gains) return 0;
+    query->spare_ids = query->ids + most, query->without = query->ids + 2 * most;
+    query->spare_gains = query->gains + most;
+    query->playlist = playlist, playlist->found = 0;
+    for (int64_t i = 0; i < own; i++)
+        if (playlist->own[i] >= 0) query->without[query->without_count++] = playlist->own[i];
+    sort(query->without, query->gains, query->spare_ids, query->spare_gains, query->without_count);
+    if (catalogue->kept) votes(catalogue, query);
+    query->unit = quantise(playlist->vector, catalogue->length, query->rounded);
+    for (int64_t i = 0; i < catalogue->length; i++) query->shift += ZERO_POINT * query->rounded[i];
+    query->not_taken = query->not_done = (catalogue->tracks + CHUNK - 1) / CHUNK;
+    atomic_init(&query->bar, -FLT_MAX); /* what is left out scores less */
+    pthread_mutex_init(&query->lock, NULL);
+    return 1;
+}
+
+/* Begin with a catalogue: `threads` at most go through it at the same time, and multiply in the `way`-th way of those
+ * that this CPU knows, or in the best one where it is below 0. Return NULL where it cannot be gone through. */
+struct pass *segue_open(const struct catalogue *catalogue, int64_t threads, int64_t way) {
+    struct way ways[3];
+    int64_t known = known_ways(catalogue->length, ways);
+    if (catalogue->length > LONGEST || catalogue->tracks < 1 || threads < 1 || way >= known) return NULL;
+    struct pass *pass = calloc(1, sizeof *pass);
+    if (!pass) return NULL;
+    pass->catalogue = *catalogue, pass->threads = threads, pass->way = ways[way < 0 ? known - 1 : way];
+    pthread_mutex_init(&pass->lock, NULL), pthread_cond_init(&pass->changed, NULL);
+    return pass;
+}
+
+/* End it; nobody may be under way. */
+void segue_close(struct pass *pass) {
+    pthread_cond_destroy(&pass->changed), pthread_mutex_destroy(&pass->lock);
+    free(pass);
+}
+
+/* Write the best `k` tracks for each of `count` playlists, falling, equal scores by id.
+ *
+ * Return 0, or -1 where a playlist is not of this catalogue, or -2 where there is no memory.
+ */
+int64_t segue_best(struct pass *pass, struct playlist *playlists, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        if (!is_known(&pass->catalogue, &playlists[i])) return -1;
+    struct query *queries = calloc(count + 1, sizeof *queries);
+    if (!queries) return -2;
+    int64_t ready = 0;
+    while (ready < count && prepare(&pass->catalogue, &playlists[ready], &queries[ready])) ready++;
+    if (ready == count) go_round(pass, queries, count);
+    for (int64_t i = 0; i < count; i++) {
+        struct playlist *playlist = &playlists[i];
+        free(queries[i].ids), free(queries[i].gains);
+        for (int64_t left = ready == count ? playlist->found : 0; left > 1; left--) {
+            swap(playlist->best_scores, playlist->best, 0, left - 1);
+            sink(playlist->best_scores, playlist->best, 0, left - 1);
+        }
     }
-    free(integers), free(floats);
-    return voted;
+    free(queries);
+    return ready == count ? 0 : -2;
 }

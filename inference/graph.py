@@ -7,6 +7,7 @@ its weights are those in `MODEL`, by reference.
 
 from collections.abc import Mapping
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from inference.scan import Table, directions, library, read_vectors
 from segue.bundle import MODEL, QUERY_MODEL, Bundle
+from segue.cpu_limit import cpu_limit
 from segue.errors import BundleError
 
 Ids = NDArray[np.int64]
@@ -76,11 +78,15 @@ class WholeGraph:
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         """Load it; as `open_graph` otherwise."""
         self._session = _load(bundle.file(MODEL), threads, _PLAYLIST | {"k"}, _RANKED)
+        # More at once than there are cores only take each other's caches and memory.
+        cores = cpu_limit()
+        self._places = BoundedSemaphore(max(1, round(cores / (threads or cores))))
         self._vectors = read_vectors(bundle.file(MODEL), bundle.manifest.model.get("scan", {}))
 
     def run(self, inputs: Inputs, k: int) -> tuple[Ids, Scores]:
         """Run it; as `Graph.run`."""
-        ids, scores = self._session.run(["ids", "scores"], {**inputs, "k": np.array([k], np.int64)})
+        with self._places:
+            ids, scores = self._session.run(["ids", "scores"], {**inputs, "k": np.array([k], np.int64)})
         return ids, scores
 
     def directions(self, tracks: Ids) -> Scores | None:
@@ -89,7 +95,7 @@ class WholeGraph:
 
 
 class ScannedGraph:
-    """The part of the model that makes vectors of playlists, and a scan of the catalogue for each."""
+    """The part of the model that makes vectors of playlists, and a scan of the catalogue that all of them share."""
 
     kind = "scan"
 
@@ -106,11 +112,7 @@ class ScannedGraph:
         vectors = np.pad(vectors, ((0, 0), (0, max(0, self._length - vectors.shape[1]))))
         own = inputs["seeds"]
         heard = np.concatenate([own, inputs["stand_ins"]], 1)
-        ids, scores = np.zeros((len(vectors), k), np.int64), np.full((len(vectors), k), -np.inf, np.float32)
-        for row, vector in enumerate(vectors):
-            best, best_scores = self._scan.best(vector, weights[row], heard[row], own[row], k)
-            ids[row, : len(best)], scores[row, : len(best)] = best, best_scores
-        return ids, scores
+        return self._scan.best_of_each(vectors, weights, heard, own, k)
 
     def directions(self, tracks: Ids) -> Scores | None:
         """See `Graph.directions`."""

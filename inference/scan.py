@@ -1,11 +1,14 @@
-"""The best tracks for a playlist's vector: one pass over the catalogue's 8-bit vectors, in a small library of C.
+"""The best tracks for playlists' vectors: a pass over the catalogue's 8-bit vectors, in a small library of C.
 
-The library, ``_scan.c``, is built with the package where there is a C compiler. Where it is missing the bundle's whole
-graph does the same work in about twice the time (`inference.graph`), and its lists differ by float rounding alone.
+All who ask at the same time share one pass, which reads the vectors once for all of them; nobody's list depends on who
+else asks. The library, ``_scan.c``, is built with the package where there is a C compiler. Where it is missing the
+bundle's whole graph does the same work in about twice the time (`inference.graph`), and its lists differ by float
+rounding alone.
 """
 
 import ctypes
 import logging
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segue.cpu_limit import cpu_limit
 from segue.errors import BundleError
 
 _LOG = logging.getLogger("segue.scan")
@@ -29,11 +33,10 @@ def library() -> ctypes.CDLL | None:
     for file in sorted(Path(__file__).parent.glob("_scan*.so")):
         try:
             found = ctypes.CDLL(str(file))
-            pointer, whole, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
-            found.segue_best.restype = whole
-            found.segue_best.argtypes = (
-                pointer, pointer, number, number, pointer, whole, pointer, whole, whole, pointer, pointer,
-            )  # fmt: skip
+            pointer, whole = ctypes.c_void_p, ctypes.c_int64
+            found.segue_open.restype, found.segue_open.argtypes = pointer, (pointer, whole, whole)
+            found.segue_best.restype, found.segue_best.argtypes = whole, (pointer, pointer, whole)
+            found.segue_close.restype, found.segue_close.argtypes = None, (pointer,)
         except (OSError, AttributeError) as error:  # of another machine, or of another Segue
             _LOG.warning("The library %s cannot be loaded (%s); build it again by make setup.", file.name, error)
         else:
@@ -91,6 +94,16 @@ class _Catalogue(ctypes.Structure):
     )
 
 
+class _Playlist(ctypes.Structure):
+    """``struct playlist`` of the library."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("vector", "heard", "own", "best", "best_scores")),
+        *((name, ctypes.c_int64) for name in ("heard_count", "own_count", "k", "found")),
+        *((name, ctypes.c_float) for name in ("popularity", "neighbours")),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """The tracks of a catalogue as candidates.
@@ -135,23 +148,34 @@ class Table:
             ) from error
         return cls(vectors, scale, prior, neighbours)
 
-    def scan(self) -> "Scan":
-        """Return the table, ready to be scanned.
+    def scan(self, threads: int | None = None, way: int | None = None) -> "Scan":
+        """Return the table, ready to be scanned; as `Scan` otherwise.
 
         Raises:
-            ValueError: The library is not built.
+            ValueError: The library is not built, or this CPU does not know the way.
         """
         native = library()
         if native is None:
             raise ValueError("the library is not built")
-        return Scan(self, native)
+        return Scan(self, native, threads or max(1, round(cpu_limit())), -1 if way is None else way)
 
 
 class Scan:
-    """Scans a table; safe to share between threads."""
+    """Scans a table; safe to share between threads, and meant to be: who asks at the same time shares one pass."""
 
-    def __init__(self, table: Table, native: ctypes.CDLL) -> None:
-        """Scan ``table`` with the library."""
+    def __init__(self, table: Table, native: ctypes.CDLL, threads: int, way: int = -1) -> None:
+        """Scan ``table`` with the library.
+
+        Args:
+            table: What is scanned.
+            native: The library.
+            threads: Of all that ask, how many work at the same time.
+            way: How to multiply: 0 in plain C, 1 with AVX2, 2 with VNNI; -1 as this CPU does it best. All give the
+                same integers.
+
+        Raises:
+            ValueError: This CPU does not know the way.
+        """
         self._table, self._native = table, native
         tracks, length = table.vectors.shape
         arrays, numbers = [table.vectors, table.scale, table.prior[0], table.prior[1]], [tracks, length]
@@ -159,10 +183,14 @@ class Scan:
             arrays += [others.row, others.ids, others.values, others.scale]
             numbers += [others.ids.shape[1], min(others.leaders, tracks)]
         places = [array.ctypes.data for array in arrays]
-        self._catalogue = _Catalogue(*places, *[None] * (8 - len(places)), *numbers)
+        catalogue = _Catalogue(*places, *[None] * (8 - len(places)), *numbers)
+        self._pass = native.segue_open(ctypes.byref(catalogue), threads, way)
+        if not self._pass:
+            raise ValueError(f"{tracks} tracks by {length} cannot be scanned by {threads} threads in the way {way}")
+        weakref.finalize(self, native.segue_close, self._pass).atexit = False
 
     def best(self, vector: Floats, weights: Floats, heard: Ids, own: Ids, k: int) -> tuple[Ids, Floats]:
-        """Return the best ``k`` tracks or fewer, best first and equal ones by id, and their scores.
+        """Return the best ``k`` tracks for one playlist, or fewer where there are no more; as `best_of_each` otherwise.
 
         Args:
             vector: (D,) float32 of the playlist.
@@ -170,28 +198,44 @@ class Scan:
             heard: (P,) int64 tracks whose neighbours vote, padded with -1.
             own: (S,) int64 tracks that are left out, padded with -1.
             k: Most tracks that are wanted.
+        """
+        ids, scores = self.best_of_each(vector[None], weights[None], heard[None], own[None], k)
+        found = int((scores[0] > -np.inf).sum())
+        return ids[0, :found], scores[0, :found]
+
+    def best_of_each(self, vectors: Floats, weights: Floats, heard: Ids, own: Ids, k: int) -> tuple[Ids, Floats]:
+        """Return ids, int64 (B, k), best first and equal ones by id, and their scores, float32 (B, k).
+
+        Where no track is left, an id is 0 and its score -inf.
+
+        Args:
+            vectors: (B, D) float32, one of each playlist.
+            weights: (B, 2) how much popularity counts, and what the mean of the neighbours' largest votes becomes.
+            heard: (B, P) int64 tracks whose neighbours vote, padded with -1.
+            own: (B, S) int64 tracks that are left out, padded with -1.
+            k: Most tracks that are wanted.
 
         Raises:
-            ValueError: The playlist is not of this catalogue.
+            ValueError: A playlist is not of this catalogue.
         """
         tracks, length = self._table.vectors.shape
-        wanted = min(k, tracks)
-        ids, scores = np.empty(wanted, np.int64), np.empty(wanted, np.float32)
-        vector = np.ascontiguousarray(vector, np.float32)
+        batch, wanted = len(vectors), min(k, tracks)
+        ids, scores = np.zeros((batch, k), np.int64), np.full((batch, k), -np.inf, np.float32)
+        vectors = np.ascontiguousarray(vectors, np.float32)
         heard, own = np.ascontiguousarray(heard, np.int64), np.ascontiguousarray(own, np.int64)
-        popularity, neighbours = map(float, weights)
-        found = -1
-        if vector.shape == (length,):
-            place = ctypes.byref(self._catalogue), vector.ctypes.data
-            tracks_of_it = heard.ctypes.data, len(heard), own.ctypes.data, len(own)
-            room = wanted, ids.ctypes.data, scores.ctypes.data
-            found = self._native.segue_best(*place, popularity, neighbours, *tracks_of_it, *room)
-        if found < 0:
+        right = vectors.shape == (batch, length) and len(weights) == len(heard) == len(own) == batch
+        playlists = (_Playlist * batch)()
+        for row, one in enumerate(playlists if right else ()):
+            one.vector, one.heard, one.own = (array[row].ctypes.data for array in (vectors, heard, own))
+            one.best, one.best_scores = ids[row].ctypes.data, scores[row].ctypes.data
+            one.heard_count, one.own_count, one.k = heard.shape[1], own.shape[1], wanted
+            one.popularity, one.neighbours = weights[row]
+        if not right or self._native.segue_best(self._pass, playlists, batch) < 0:
             raise ValueError(
-                f"A playlist of {vector.shape} numbers cannot be ranked among {tracks} tracks by {length}; it has to "
-                "be of that length and finite, and its tracks of that catalogue."
+                f"Playlists of {vectors.shape} numbers cannot be ranked among {tracks} tracks by {length}; they have "
+                "to be of that length and finite, and their tracks of that catalogue."
             )
-        return ids[:found], scores[:found]
+        return ids, scores
 
 
 def directions(vectors: NDArray[np.uint8], tracks: Ids) -> Floats:

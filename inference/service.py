@@ -21,6 +21,7 @@ from segue.errors import BundleError, SegueError
 _LOG = logging.getLogger("segue.service")
 _DATABASE_SECONDS = 1.0  # that the first answer may wait for the database
 _REFUSED_SECONDS = 30.0  # after which a bundle that was refused is tried again: what was damaged may have been mended
+_AT_ONCE = 8  # requests a core: those that are ranked at the same time share the reading of the catalogue
 _LET_GO_SECONDS = 0.5  # in which requests that began with the model before are answered, and let go of it
 
 
@@ -46,7 +47,7 @@ class Service:
         self.failure: SegueError | None = None
         cores = cpu_limit()
         self.threads = settings.threads or 1
-        self.work = Work(settings.concurrency or max(1, round(cores / self.threads)), settings.queue)
+        self.work = Work(settings.concurrency or _AT_ONCE * max(1, round(cores)), settings.queue, settings.patience)
         self.impressions = Impressions()
         self.intake = Intake(
             settings.database_url, self.impressions, lambda ready: metrics.feedback_ready.set(int(ready))

@@ -33,11 +33,14 @@ class Settings(BaseSettings):
     # PORT alone: Kubernetes sets SEGUE_PORT=tcp://… in every pod of a namespace with a service named segue.
     port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("PORT"), description="Port to listen on.")
     concurrency: int | None = Field(
-        None, ge=1, le=256, description="Requests that are worked on at once; by the CPU limit unless set."
+        None, ge=1, le=256, description="Requests that are worked on at once; eight for each core unless set."
     )
     threads: int | None = Field(None, ge=1, le=256, description="CPU threads of one ranking; 1 unless set.")
     queue: int = Field(
         16, ge=0, le=10_000, description="Requests that may wait; further ones are answered 503 at once."
+    )
+    patience: float = Field(
+        0.5, gt=0, le=60, description="Seconds that a request may wait for its turn before it is answered 503."
     )
     drain_seconds: float = Field(
         1, ge=0, le=300, description="How long /ready says no before the port closes at a stop."

@@ -1,7 +1,8 @@
-"""A bounded place to work in: few requests are ranked at once, some wait, and the rest are told at once to come later.
+"""A bounded place to work in: so many requests are ranked at once, some wait, and the rest are told to come later.
 
 What is taken in beyond what can be done only waits, and then answers nobody: its client has left. A service that
-refuses early keeps answering as many as it can (Google SRE book, "Handling Overload").
+refuses early keeps answering as many as it can (Google SRE book, "Handling Overload"). Whoever finds no place is
+refused at once; who waited too long for its turn, when that comes and before it costs anything.
 """
 
 import asyncio
@@ -30,8 +31,9 @@ class Overloaded(Exception):  # noqa: N818 - a state of the service, and no erro
 class Work:
     """A pool of threads with a bounded queue before it. Used from the event loop alone."""
 
-    def __init__(self, threads: int, queue: int) -> None:
-        """Work in ``threads`` threads and let ``queue`` more pieces of work wait."""
+    def __init__(self, threads: int, queue: int, patience: float = math.inf) -> None:
+        """Work in ``threads`` threads and let ``queue`` more pieces of work wait, each for ``patience`` seconds."""
+        self._patience = patience
         self._threads, self._places = threads, threads + queue
         self._pool = ThreadPoolExecutor(threads, "ranking")
         self._taken = 0
@@ -49,18 +51,18 @@ class Work:
             Overloaded: There is none.
         """
         if self._taken >= self._places:
-            raise Overloaded(max(1, math.ceil(self._places / self._threads * self._mean)))
+            raise self._overloaded()
 
     async def do(self, action: Callable[[], _Result]) -> _Result:
         """Return what ``action`` returns, called in a thread.
 
         Raises:
-            Overloaded: There is no place left.
+            Overloaded: There is no place left, or its turn did not come in time.
         """
         self.check()
         self._taken += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, action)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, action, monotonic())
         finally:
             self._taken -= 1
 
@@ -68,8 +70,13 @@ class Work:
         """Let the threads end; what waits is done first."""
         self._pool.shutdown(wait=False)
 
-    def _timed(self, action: Callable[[], _Result]) -> _Result:
+    def _overloaded(self) -> Overloaded:
+        return Overloaded(max(1, math.ceil(self._places / self._threads * self._mean)))
+
+    def _timed(self, action: Callable[[], _Result], came: float) -> _Result:
         start = monotonic()
+        if start - came > self._patience:
+            raise self._overloaded()
         try:
             return action()
         finally:

@@ -41,6 +41,24 @@ def test_work_beyond_its_places_is_refused_and_places_come_free() -> None:
     asyncio.run(scenario())
 
 
+def test_work_whose_turn_comes_too_late_is_refused_undone() -> None:
+    """An answer that comes when nobody waits for it any more is not worked on."""
+
+    async def scenario() -> None:
+        work, go, done = Work(1, 1, patience=0.01), threading.Event(), threading.Event()
+        first = asyncio.create_task(work.do(go.wait))
+        second = asyncio.create_task(work.do(done.set))
+        await asyncio.sleep(0.05)
+        go.set()
+        assert await first
+        with pytest.raises(Overloaded):
+            await second
+        assert (done.is_set(), work.taken) == (False, 0)
+        work.close()
+
+    asyncio.run(scenario())
+
+
 def test_work_that_fails_gives_its_place_back() -> None:
     """Otherwise errors would close the service bit by bit."""
 

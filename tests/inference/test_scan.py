@@ -1,5 +1,7 @@
 """The scan of the catalogue: bit for bit what plain numpy works out, and nothing it is given is trusted."""
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from inference.scan import Floats, Ids, Neighbours, Table, library
+from inference.scan import Floats, Ids, Neighbours, Scan, Table, library
 from segue.errors import BundleError
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler was there when the package was installed")
@@ -80,13 +82,21 @@ class Wanted:
         measured: NDArray[np.float32] = gained * (self.weights[1] / max(mean, np.float32(1e-9)))
         return measured
 
-    def best(self, table: Table, k: int) -> tuple[Ids, Floats]:
+    def best(self, table: Table, k: int, way: int | None = None) -> tuple[Ids, Floats]:
         """Return what the library says."""
-        return table.scan().best(self.vector, self.weights, self.heard, self.own, k)
+        return table.scan(way=way).best(self.vector, self.weights, self.heard, self.own, k)
+
+
+def best_of_each(scan: Scan, playlists: Sequence[Wanted], k: int) -> tuple[Ids, Floats]:
+    """Ask for several playlists in one call."""
+    vectors, weights, heard, own = (
+        np.stack([getattr(one, name) for one in playlists]) for name in ("vector", "weights", "heard", "own")
+    )
+    return scan.best_of_each(vectors, weights, heard, own, k)
 
 
 @given(
-    tracks=st.sampled_from([1, 5, 63, 64, 65, 1000, 3001]),
+    tracks=st.sampled_from([1, 5, 63, 64, 65, 1000, 4097, 9001]),
     length=st.sampled_from([16, 32, 48, 128, 200]),
     k=st.sampled_from([1, 10, 500, 4000]),
     seed=st.integers(0, 1000),
@@ -100,6 +110,61 @@ def test_it_ranks_as_numpy_does(tracks: int, length: int, k: int, seed: int) -> 
     ids, found = wanted.best(table, k)
     assert ids.tolist() == order.tolist()
     assert found.tobytes() == scores[order].tobytes()
+
+
+@pytest.mark.parametrize("length", [16, 48, 64, 128, 192, 256, 1024])
+def test_all_cpus_give_the_same_bits(length: int) -> None:
+    """Plain C and the instructions of newer CPUs multiply to the same integers, for one playlist and for several."""
+    table = random_table(4131, length)
+    table.vectors[:3] = np.array([[255], [1], [0]])  # the ends of the range, which narrower sums would not hold
+    wanted = replace(Wanted.random(table), vector=np.where(np.arange(length) % 3, 1, -1).astype(np.float32))
+    right = np.sort(wanted.scores(table))[::-1]
+    right = right[np.isfinite(right)]
+    for way in known_ways(table):
+        _, alone = wanted.best(table, 4131, way)
+        _, together = best_of_each(table.scan(way=way), [wanted] * 3, 4131)
+        assert alone.tobytes() == right.tobytes()
+        assert [one[: len(right)].tobytes() for one in together] == [right.tobytes()] * 3
+
+
+def known_ways(table: Table) -> Iterator[int]:
+    """Yield the ways to multiply that this CPU knows."""
+    for way in range(3):
+        try:
+            table.scan(way=way)
+        except ValueError:
+            return
+        yield way
+
+
+def test_a_way_that_this_cpu_does_not_know_is_refused() -> None:
+    """VNNI reads 64 numbers at a time, and rows of 16 have fewer."""
+    with pytest.raises(ValueError, match="9 tracks by 16 cannot be scanned by 1 threads in the way 2"):
+        random_table(9, 16).scan(1, 2)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_who_else_asks_changes_nothing(threads: int) -> None:
+    """Playlists that join a pass somewhere on its way, alone or many in one call, get the lists that they get alone."""
+    table = random_table(30_000, 64)
+    playlists = [Wanted.random(table, seed) for seed in range(80)]
+    alone = [one.best(table, 100) for one in playlists]
+    scan = table.scan(threads)
+
+    with ThreadPoolExecutor(8) as pool:
+        parts = [playlists[:40], *([one] for one in playlists[40:])]
+        found = list(pool.map(lambda part: best_of_each(scan, part, 100), parts))
+    ids, scores = (np.concatenate([one[place] for one in found]) for place in (0, 1))
+    for row, (own_ids, own_scores) in enumerate(alone):
+        assert ids[row].tolist() == own_ids.tolist()
+        assert scores[row].tobytes() == own_scores.tobytes()
+
+
+def test_no_playlists_have_no_lists() -> None:
+    """An empty batch is answered at once."""
+    vectors, nobody = np.empty((0, 16), np.float32), np.empty((0, 1), np.int64)
+    ids, scores = random_table(9, 16).scan().best_of_each(vectors, vectors[:, :2], nobody, nobody, 3)
+    assert ids.shape == scores.shape == (0, 3)
 
 
 def test_tracks_that_differ_in_their_upper_bits_alone_are_left_out() -> None:
