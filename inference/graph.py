@@ -7,7 +7,6 @@ its weights are those in `MODEL`, by reference.
 
 from collections.abc import Mapping
 from pathlib import Path
-from threading import BoundedSemaphore
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 
 from inference.scan import Table, directions, library, read_vectors
 from segue.bundle import MODEL, QUERY_MODEL, Bundle
-from segue.cpu_limit import cpu_limit
 from segue.errors import BundleError
 
 Ids = NDArray[np.int64]
@@ -78,15 +76,11 @@ class WholeGraph:
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         """Load it; as `open_graph` otherwise."""
         self._session = _load(bundle.file(MODEL), threads, _PLAYLIST | {"k"}, _RANKED)
-        # More at once than there are cores only take each other's caches and memory.
-        cores = cpu_limit()
-        self._places = BoundedSemaphore(max(1, round(cores / (threads or cores))))
         self._vectors = read_vectors(bundle.file(MODEL), bundle.manifest.model.get("scan", {}))
 
     def run(self, inputs: Inputs, k: int) -> tuple[Ids, Scores]:
         """Run it; as `Graph.run`."""
-        with self._places:
-            ids, scores = self._session.run(["ids", "scores"], {**inputs, "k": np.array([k], np.int64)})
+        ids, scores = self._session.run(["ids", "scores"], {**inputs, "k": np.array([k], np.int64)})
         return ids, scores
 
     def directions(self, tracks: Ids) -> Scores | None:

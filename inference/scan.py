@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.turns import aside
 from segue.cpu_limit import cpu_limit
 from segue.errors import BundleError
 
@@ -230,7 +231,9 @@ class Scan:
             one.best, one.best_scores = ids[row].ctypes.data, scores[row].ctypes.data
             one.heard_count, one.own_count, one.k = heard.shape[1], own.shape[1], wanted
             one.popularity, one.neighbours = weights[row]
-        if not right or self._native.segue_best(self._pass, playlists, batch) < 0:
+        with aside():
+            done = right and self._native.segue_best(self._pass, playlists, batch) == 0
+        if not done:
             raise ValueError(
                 f"Playlists of {vectors.shape} numbers cannot be ranked among {tracks} tracks by {length}; they have "
                 "to be of that length and finite, and their tracks of that catalogue."

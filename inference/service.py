@@ -47,7 +47,8 @@ class Service:
         self.failure: SegueError | None = None
         cores = cpu_limit()
         self.threads = settings.threads or 1
-        self.work = Work(settings.concurrency or _AT_ONCE * max(1, round(cores)), settings.queue, settings.patience)
+        whole = max(1, round(cores))
+        self.work = Work(settings.concurrency or _AT_ONCE * whole, settings.queue, settings.patience, whole)
         self.impressions = Impressions()
         self.intake = Intake(
             settings.database_url, self.impressions, lambda ready: metrics.feedback_ready.set(int(ready))

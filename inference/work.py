@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import TypeVar
 
+from inference.turns import Turns
+
 _Result = TypeVar("_Result")
 _SHARE = 0.05  # of the newest piece of work in the mean, by which the time to come back is told
 
@@ -31,9 +33,16 @@ class Overloaded(Exception):  # noqa: N818 - a state of the service, and no erro
 class Work:
     """A pool of threads with a bounded queue before it. Used from the event loop alone."""
 
-    def __init__(self, threads: int, queue: int, patience: float = math.inf) -> None:
-        """Work in ``threads`` threads and let ``queue`` more pieces of work wait, each for ``patience`` seconds."""
-        self._patience = patience
+    def __init__(self, threads: int, queue: int, patience: float = math.inf, turns: int | None = None) -> None:
+        """Work in ``threads`` threads and let ``queue`` more pieces of work wait.
+
+        Args:
+            threads: Pieces of work under way at once.
+            queue: Pieces of work that wait beyond them.
+            patience: Seconds that each may wait.
+            turns: Of those under way, how many run Python (`inference.turns`); without it all.
+        """
+        self._patience, self._turns = patience, Turns(turns or threads)
         self._threads, self._places = threads, threads + queue
         self._pool = ThreadPoolExecutor(threads, "ranking")
         self._taken = 0
@@ -74,10 +83,11 @@ class Work:
         return Overloaded(max(1, math.ceil(self._places / self._threads * self._mean)))
 
     def _timed(self, action: Callable[[], _Result], came: float) -> _Result:
-        start = monotonic()
-        if start - came > self._patience:
-            raise self._overloaded()
-        try:
-            return action()
-        finally:
-            self._mean += _SHARE * (monotonic() - start - self._mean)
+        with self._turns.turn():
+            start = monotonic()
+            if start - came > self._patience:
+                raise self._overloaded()
+            try:
+                return action()
+            finally:
+                self._mean += _SHARE * (monotonic() - start - self._mean)

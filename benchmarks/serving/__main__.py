@@ -2,7 +2,7 @@
 
     ranking   one query against a plain int8 scan of the same vectors, in turns
     load      latency under an open load, with its generator on the same cores
-    overload  goodput and refusals at twice what it can do
+    overload  goodput and refusals at some times what it can do
     settings  throughput and latency by threads and concurrency
     memory    resident memory over many requests and swaps of the bundle
     start     seconds from start to ready, and how long a swap needs the memory of two bundles
@@ -101,19 +101,19 @@ def load(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def overload(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Find what the service can do with as many clients as fit its queue, then ask for twice that."""
+    """Find what the service can do with as many clients as find a place, then ask for some times that."""
     with _service(bundle) as service:
         requests = _requests(bundle)
         asyncio.run(repeat(service.host, service.port, requests, 50, 4))
         start = time.perf_counter()
-        statuses = asyncio.run(repeat(service.host, service.port, requests, options.count, 8))
+        statuses = asyncio.run(repeat(service.host, service.port, requests, options.count, options.clients))
         most = statuses[200] / (time.perf_counter() - start)
-        found = asyncio.run(drive(service.host, service.port, requests, 2 * most, options.seconds))
+        found = asyncio.run(drive(service.host, service.port, requests, options.times * most, options.seconds))
         goodput = found.statuses[200] / found.seconds
         refused = [1e3 * seconds for seconds in found.refused] or [float("nan")]
         return {
             "most_a_second": most,
-            "asked_a_second": 2 * most,
+            "asked_a_second": options.times * most,
             "goodput_a_second": goodput,
             "goodput_over_most": goodput / most,
             "refusal_milliseconds": {"p50": _percentile(refused, 50), "p95": _percentile(refused, 95)},
@@ -123,7 +123,7 @@ def overload(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 def settings(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Compare threads of a ranking and rankings at once, each in a fresh process, in turns."""
-    choices = [(threads, at_once) for threads in (1, 2) for at_once in (1, 2, 4)]
+    choices = [(threads, at_once) for threads in (1, 2) for at_once in (2, 8, 32)]
     found: dict[str, list[dict[str, float]]] = {}
     for _ in range(options.rounds):
         for threads, at_once in choices:
@@ -275,6 +275,8 @@ def main() -> None:
     add("--rate", type=float, default=100.0, help="requests a second (default: 100)")
     add("--seconds", type=float, default=30.0, help="how long (default: 30)")
     add("--count", type=int, default=400, help="requests or queries to time (default: 400)")
+    add("--clients", type=int, default=16, help="clients of overload's first part, each asking again when answered")
+    add("--times", type=float, default=3.0, help="how much more than it can do is asked of it (default: 3)")
     add("--rounds", type=int, default=3, help="how often each choice of settings is measured (default: 3)")
     add("--swaps", type=int, default=20, help="swaps of the bundle (default: 20)")
     options = parser.parse_args()
