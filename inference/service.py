@@ -21,7 +21,7 @@ from segue.errors import BundleError, SegueError
 _LOG = logging.getLogger("segue.service")
 _DATABASE_SECONDS = 1.0  # that the first answer may wait for the database
 _REFUSED_SECONDS = 30.0  # after which a bundle that was refused is tried again: what was damaged may have been mended
-_AT_ONCE = 8  # requests a core: those that are ranked at the same time share the reading of the catalogue
+_AT_ONCE = 2  # requests a core: those that are ranked at the same time share the reading of the catalogue
 _LET_GO_SECONDS = 0.5  # in which requests that began with the model before are answered, and let go of it
 
 

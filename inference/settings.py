@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     # PORT alone: Kubernetes sets SEGUE_PORT=tcp://… in every pod of a namespace with a service named segue.
     port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("PORT"), description="Port to listen on.")
     concurrency: int | None = Field(
-        None, ge=1, le=256, description="Requests that are worked on at once; eight for each core unless set."
+        None, ge=1, le=256, description="Requests that are worked on at once; two for each core unless set."
     )
     threads: int | None = Field(None, ge=1, le=256, description="CPU threads of one ranking; 1 unless set.")
     queue: int = Field(

@@ -76,7 +76,7 @@ class Model:
         inside = graph.ByteSize() + sum(len(head) + size for _, head, size in tensors)
         if inside > _MOST:
             raise SegueError(
-                f"The model has {inside / 1e9:.1f} GB and ONNX allows 2; export it as a compact one, by compact_above "
+                f"The model has {inside / 1e9:.1f} GB and ONNX allows 2; export it as a compact one, by compact.above "
                 "below the number of its tracks."
             )
         places = {}
