@@ -19,7 +19,7 @@ from inference.admission import Admission
 from inference.answer import predict_answer
 from inference.body_limit import BodyLimit
 from inference.continuation import continue_playlist
-from inference.entrance import Caller, IdempotencyKey, JsonOnly, Listener, ModelDep, ServiceDep, unknown_caller
+from inference.entrance import Caller, IdempotencyKey, JsonOnly, Listener, ModelDep, unknown_caller
 from inference.feedback import Batch, Event, FeedbackError, Kept
 from inference.impressions import Impressions
 from inference.intake import Intake
@@ -71,11 +71,11 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(Admission, service=service)
     app.add_middleware(Observing, metrics=service.metrics)
-    _add_routes(app)
+    _add_routes(app, service)
     return app
 
 
-def _add_routes(app: FastAPI) -> None:
+def _add_routes(app: FastAPI, service: Service) -> None:
     @app.post(
         "/predict",
         response_model=PredictAnswer,
@@ -83,7 +83,7 @@ def _add_routes(app: FastAPI) -> None:
         dependencies=[JsonOnly, Listener],
         tags=["playlists"],
     )
-    async def predict(request: PredictRequest, model: ModelDep, service: ServiceDep) -> Response:
+    async def predict(request: PredictRequest, model: ModelDep) -> Response:
         """Continue a playlist by its tracks, its title, or both."""
         wanted = [_wanted(track) for track in request.tracks]
         environment = service.settings.environment
@@ -100,7 +100,6 @@ def _add_routes(app: FastAPI) -> None:
     @app.get("/tracks", responses=described(401, 422, 429, 503), dependencies=[Listener], tags=["playlists"])
     async def tracks(
         model: ModelDep,
-        service: ServiceDep,
         q: Annotated[str, Query(max_length=200, description="Words of a title or artist, the last may be begun.")] = "",
         limit: Annotated[int, Query(ge=1, le=50, description="How many at most.")] = 10,
     ) -> TracksAnswer:
@@ -115,9 +114,7 @@ def _add_routes(app: FastAPI) -> None:
         dependencies=[JsonOnly],
         tags=["playlists"],
     )
-    async def feedback(
-        request: FeedbackRequest, key: IdempotencyKey, principal: Caller, service: ServiceDep
-    ) -> FeedbackAnswer:
+    async def feedback(request: FeedbackRequest, key: IdempotencyKey, principal: Caller) -> FeedbackAnswer:
         """Keep what listeners did with answers. 202 says that it is durable; sent again under its key, it counts once.
 
         Anybody may send one event, about an answer that they got; more than one need an API key or a token.
@@ -134,7 +131,7 @@ def _add_routes(app: FastAPI) -> None:
         return FeedbackAnswer(kept=len(events), again=kept is Kept.AGAIN)
 
     @app.get("/model", responses=described(503), tags=["operations"])
-    async def model(model: ModelDep, service: ServiceDep) -> ModelAnswer:
+    async def model(model: ModelDep) -> ModelAnswer:
         """Say what is served, how it was judged and where it comes from."""
         manifest, judgement = model.ranker.bundle.manifest, model.judgement
         return ModelAnswer(
@@ -155,7 +152,7 @@ def _add_routes(app: FastAPI) -> None:
         return StatusAnswer(status="alive")
 
     @app.get("/ready", responses=described(503), tags=["operations"])
-    async def ready(service: ServiceDep) -> StatusAnswer:
+    async def ready() -> StatusAnswer:
         """Say whether to send requests here: not before the model is verified and warm, nor while it stops."""
         if service.stopping:
             raise HTTPException(503, "The service is stopping.")
@@ -164,7 +161,7 @@ def _add_routes(app: FastAPI) -> None:
         return StatusAnswer(status="ready")
 
     @app.get("/metrics", response_class=Response, tags=["operations"])
-    async def metrics(service: ServiceDep) -> Response:
+    async def metrics() -> Response:
         """Give the metrics in Prometheus's text format."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 

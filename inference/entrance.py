@@ -21,22 +21,22 @@ _KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key 
 _BEARER = HTTPBearer(auto_error=False, description="An API key, or a token of the OpenID Connect provider.")
 
 
-async def service_of(request: Request) -> Service:
-    """Return the service that the application was made for."""
+def service_of(request: Request) -> Service:
+    """Return the service that the application was made for.
+
+    Called, and not depended on: FastAPI goes through a dependency anew wherever it stands.
+    """
     service: Service = request.app.state.service
     return service
 
 
-ServiceDep = Annotated[Service, Depends(service_of)]
-
-
 async def caller(
     request: Request,
-    service: ServiceDep,
     key: Annotated[str | None, Security(_KEY)] = None,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)] = None,
 ) -> Principal | None:
     """Return who asks, None for anybody, after counting the request against their rate."""
+    service = service_of(request)
     secret = key or (bearer.credentials if bearer else "")
     address = request.client.host if request.client else ""
     if not secret:
@@ -64,8 +64,9 @@ def _count(service: Service, client: str) -> None:
         raise HTTPException(429, "You ask more often than you may.", {"Retry-After": str(int(wait) + 1)})
 
 
-async def listener(principal: Caller, service: ServiceDep) -> Principal | None:
+async def listener(request: Request, principal: Caller) -> Principal | None:
     """Let who asks for a continuation or a search in: anybody, unless access is closed."""
+    service = service_of(request)
     if service.settings.access == "closed" and principal is None:
         raise unknown_caller(service)
     return principal
@@ -80,11 +81,12 @@ def unknown_caller(service: Service) -> HTTPException:
     return HTTPException(401, "This needs an API key or a bearer token.", _CHALLENGE)
 
 
-async def model_of(service: ServiceDep) -> Model:
+async def model_of(request: Request) -> Model:
     """Return the model that answers this request from its beginning to its end."""
-    if service.model is None:
+    model = service_of(request).model
+    if model is None:
         raise HTTPException(503, "The model is still being verified and loaded.", _LATER)
-    return service.model
+    return model
 
 
 async def json_only(request: Request) -> None:

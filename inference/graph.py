@@ -103,7 +103,8 @@ class ScannedGraph:
         """Run it; as `Graph.run`."""
         vectors, weights = self._session.run([_VECTORS, _WEIGHTS], dict(inputs))
         # The catalogue's vectors are filled up with zeros to a power of two, as the integers of the graph want it.
-        vectors = np.pad(vectors, ((0, 0), (0, max(0, self._length - vectors.shape[1]))))
+        if (missing := self._length - vectors.shape[1]) > 0:
+            vectors = np.concatenate([vectors, np.zeros((len(vectors), missing), vectors.dtype)], 1)
         own = inputs["seeds"]
         heard = np.concatenate([own, inputs["stand_ins"]], 1)
         return self._scan.best_of_each(vectors, weights, heard, own, k)

@@ -4,6 +4,7 @@ Labels hold only what the code itself names (routes, methods, status codes) and 
 nothing of a client's text, so that no client can grow the number of series.
 """
 
+from collections import Counter as Counts
 from collections.abc import Sequence
 
 from prometheus_client import (
@@ -90,8 +91,8 @@ class Metrics:
 
     def observe_matches(self, matches: Sequence[Match]) -> None:
         """Count a playlist's tracks by how the catalogue knew them."""
-        for match in matches:
-            self._tracks.labels(match.how).inc()
+        for how, count in Counts(match.how for match in matches).items():
+            self._tracks.labels(how).inc(count)
 
     def observe_impression(self, digest: str, environment: str) -> None:
         """Count one answer of a model."""

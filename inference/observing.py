@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,13 +22,16 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _INTERNAL = ("/health", "/ready", "/metrics")
 STICKY = "segue-model"
 """The cookie of the gateway (k8s/traffic/models.yaml) that keeps a listener with the model that was drawn."""
-_SECURITY = {
+_SECURITY = (
     # Everything of the page is our own: no inline code, no other host, no frame around it.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
 
 
 class Observing:
@@ -59,9 +62,7 @@ class Observing:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id.get()
-                headers.update(_SECURITY)
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.get().encode()), *_SECURITY]
             await send(message)
 
         try:

@@ -142,6 +142,8 @@ class Ranker:
         """Rank by score; as `rank` otherwise."""
         for query in queries:
             self._check(query)
+        if len(queries) == 1:
+            return self._pass(queries, k)
         ids, scores = np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32)
         size = max(1, min(_QUERIES_PER_PASS, _SCORES_PER_PASS // max(1, len(self.catalogue))))
         # A pass costs each of its playlists what its longest one does, and the text encoder if any has unknown tracks.
