@@ -38,20 +38,20 @@
 struct catalogue {
     const uint8_t *vectors; /* (tracks, length), ZERO_POINT added */
     const float *scale, *popularity, *bias; /* (tracks) */
-    const int32_t *row, *neighbours; /* (tracks), (rows, kept) */
+    const int32_t *row, *neighbours; /* (speakers): tracks, then others; (rows, kept) */
     const int8_t *said; /* (rows, kept), falling */
     const float *said_scale; /* (rows) */
-    int64_t tracks, length, kept, leaders;
+    int64_t tracks, length, speakers, kept, leaders;
 };
 
 /* A playlist, and where its list goes: inference/scan.py fills this in, too. */
 struct playlist {
     const float *vector; /* (length) */
-    const int64_t *heard, *own; /* tracks whose neighbours vote, tracks that are left out; -1 is none */
+    const int64_t *heard, *own; /* speakers whose neighbours gain, tracks that are left out; -1 is none */
     int64_t *best; /* (k), as best_scores: a heap while it is under way, then falling, equal scores by id */
     float *best_scores;
     int64_t heard_count, own_count, k, found; /* the last is written: how many there are, at most k */
-    float popularity, neighbours; /* how much each counts */
+    float popularity, neighbours, titles; /* how much each counts */
 };
 
 /* A playlist under way. */
@@ -242,27 +242,35 @@ static void sort(int64_t *ids, float *values, int64_t *spare_ids, float *spare_v
     }
 }
 
-/* Sum what the neighbours of the tracks that a playlist heard add to scores: the mean of the `leaders` largest sums
- * becomes its weight. Leave tracks, rising, and what each gains in the query. */
-static void votes(const struct catalogue *catalogue, struct query *query) {
-    const struct playlist *playlist = query->playlist;
-    int64_t said = 0, distinct = 0, size = 0, kept = catalogue->kept, leaders = catalogue->leaders;
-    int64_t *ids = query->ids, *spare_ids = query->spare_ids;
-    float *gains = query->gains, *spare_gains = query->spare_gains;
-    for (int64_t i = 0; i < playlist->heard_count; i++) {
-        if (playlist->heard[i] < 0) continue;
-        int64_t row = catalogue->row[playlist->heard[i]];
-        for (int64_t j = row * kept; j < (row + 1) * kept && catalogue->said[j] > 0; j++)
-            ids[said] = catalogue->neighbours[j], gains[said++] = catalogue->said[j] * catalogue->said_scale[row];
-    }
-    sort(ids, gains, spare_ids, spare_gains, said);
-    for (int64_t i = 0; i < said; i++) {
+/* Sum the gains of equal ids, which stand together. Return how many are left. */
+static int64_t summed(int64_t *ids, float *gains, int64_t count) {
+    int64_t distinct = 0;
+    for (int64_t i = 0; i < count; i++) {
         if (distinct && ids[distinct - 1] == ids[i])
             gains[distinct - 1] += gains[i];
         else
             ids[distinct] = ids[i], gains[distinct++] = gains[i];
     }
-    for (int64_t i = 0; i < distinct; i++) {
+    return distinct;
+}
+
+/* Sum what neighbours gain of the speakers that a playlist heard from `first` on and below `beyond`, the mean of the
+ * `leaders` largest sums being `weight`. Leave tracks, rising, and what each gains behind those that the query has. */
+static void votes(const struct catalogue *catalogue, struct query *query, int64_t first, int64_t beyond, float weight) {
+    const struct playlist *playlist = query->playlist;
+    int64_t said = 0, size = 0, kept = catalogue->kept, leaders = catalogue->leaders;
+    int64_t *ids = query->ids + query->voted, *spare_ids = query->spare_ids;
+    float *gains = query->gains + query->voted, *spare_gains = query->spare_gains;
+    if (weight == 0) return;
+    for (int64_t i = 0; i < playlist->heard_count; i++) {
+        if (playlist->heard[i] < first || playlist->heard[i] >= beyond) continue;
+        int64_t row = catalogue->row[playlist->heard[i]];
+        for (int64_t j = row * kept; j < (row + 1) * kept && catalogue->said[j] > 0; j++)
+            ids[said] = catalogue->neighbours[j], gains[said++] = catalogue->said[j] * catalogue->said_scale[row];
+    }
+    sort(ids, gains, spare_ids, spare_gains, said);
+    said = summed(ids, gains, said);
+    for (int64_t i = 0; i < said; i++) {
         if (size < leaders) {
             spare_gains[size] = gains[i], spare_ids[size] = ids[i];
             rise(spare_gains, spare_ids, size++);
@@ -273,9 +281,20 @@ static void votes(const struct catalogue *catalogue, struct query *query) {
     }
     double sum = 0;
     for (int64_t i = 0; i < size; i++) sum += spare_gains[i];
-    float mean = (float)(sum / leaders), factor = playlist->neighbours / (mean > 1e-9f ? mean : 1e-9f);
-    for (int64_t i = 0; i < distinct; i++) gains[i] *= factor;
-    query->voted = distinct;
+    float mean = (float)(sum / leaders), factor = weight / (mean > 1e-9f ? mean : 1e-9f);
+    for (int64_t i = 0; i < said; i++) gains[i] *= factor;
+    query->voted += said;
+}
+
+/* Sum what the neighbours of a playlist's tracks and those of its title gain, each by its own weight. */
+static void all_votes(const struct catalogue *catalogue, struct query *query) {
+    const struct playlist *playlist = query->playlist;
+    votes(catalogue, query, 0, catalogue->tracks, playlist->neighbours);
+    int64_t by_tracks = query->voted;
+    votes(catalogue, query, catalogue->tracks, catalogue->speakers, playlist->titles);
+    if (by_tracks == 0 || by_tracks == query->voted) return;
+    sort(query->ids, query->gains, query->spare_ids, query->spare_gains, query->voted);
+    query->voted = summed(query->ids, query->gains, query->voted);
 }
 
 /* Let scores of `count` tracks, from `start` on, into the list of a query where they are good enough. */
@@ -385,17 +404,17 @@ static void go_round(struct pass *pass, struct query *queries, int64_t count) {
     pthread_mutex_unlock(&pass->lock);
 }
 
-/* Return whether `count` tracks are of the catalogue, or places that hold none (-1). */
-static int are_known(const int64_t *ids, int64_t count, int64_t tracks) {
+/* Return whether `count` ids are of so many, or places that hold none (-1). */
+static int are_known(const int64_t *ids, int64_t count, int64_t known) {
     for (int64_t i = 0; i < count; i++)
-        if (ids[i] < -1 || ids[i] >= tracks) return 0;
+        if (ids[i] < -1 || ids[i] >= known) return 0;
     return 1;
 }
 
 static int is_known(const struct catalogue *catalogue, const struct playlist *playlist) {
     for (int64_t i = 0; i < catalogue->length; i++)
         if (!isfinite(playlist->vector[i])) return 0;
-    return playlist->k > 0 && are_known(playlist->heard, playlist->heard_count, catalogue->tracks) &&
+    return playlist->k > 0 && are_known(playlist->heard, playlist->heard_count, catalogue->speakers) &&
            are_known(playlist->own, playlist->own_count, catalogue->tracks);
 }
 
@@ -413,7 +432,7 @@ static int prepare(const struct catalogue *catalogue, struct playlist *playlist,
     for (int64_t i = 0; i < own; i++)
         if (playlist->own[i] >= 0) query->without[query->without_count++] = playlist->own[i];
     sort(query->without, query->gains, query->spare_ids, query->spare_gains, query->without_count);
-    if (catalogue->kept) votes(catalogue, query);
+    if (catalogue->kept) all_votes(catalogue, query);
     query->unit = quantise(playlist->vector, catalogue->length, query->rounded);
     for (int64_t i = 0; i < catalogue->length; i++) query->shift += ZERO_POINT * query->rounded[i];
     query->not_taken = query->not_done = (catalogue->tracks + CHUNK - 1) / CHUNK;

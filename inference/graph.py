@@ -23,7 +23,7 @@ Inputs = Mapping[str, NDArray[np.int64]]
 
 _PLAYLIST = {"seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins"}
 _RANKED = {"ids", "scores"}
-_VECTORS, _WEIGHTS = "query.vectors", "query.weights"
+_QUERY = ["query.vectors", "query.weights", "query.speakers"]
 
 
 class Graph(Protocol):
@@ -95,19 +95,17 @@ class ScannedGraph:
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         """Load it; as `open_graph` otherwise."""
-        self._session = _load(bundle.file(QUERY_MODEL), threads, _PLAYLIST, {_VECTORS, _WEIGHTS})
+        self._session = _load(bundle.file(QUERY_MODEL), threads, _PLAYLIST, set(_QUERY))
         self._table = Table.read(bundle.file(MODEL), bundle.manifest.model.get("scan", {}))
         self._length, self._scan = self._table.vectors.shape[1], self._table.scan()
 
     def run(self, inputs: Inputs, k: int) -> tuple[Ids, Scores]:
         """Run it; as `Graph.run`."""
-        vectors, weights = self._session.run([_VECTORS, _WEIGHTS], dict(inputs))
+        vectors, weights, speakers = self._session.run(_QUERY, dict(inputs))
         # The catalogue's vectors are filled up with zeros to a power of two, as the integers of the graph want it.
         if (missing := self._length - vectors.shape[1]) > 0:
             vectors = np.concatenate([vectors, np.zeros((len(vectors), missing), vectors.dtype)], 1)
-        own = inputs["seeds"]
-        heard = np.concatenate([own, inputs["stand_ins"]], 1)
-        return self._scan.best_of_each(vectors, weights, heard, own, k)
+        return self._scan.best_of_each(vectors, weights, speakers, inputs["seeds"], k)
 
     def directions(self, tracks: Ids) -> Scores | None:
         """See `Graph.directions`."""

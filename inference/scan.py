@@ -47,12 +47,12 @@ def library() -> ctypes.CDLL | None:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """What each track says for others: `train.neighbourhood`, in the form that the library reads.
+    """What tracks, and n-grams of titles, say for tracks: `train.neighbourhood`, in the form that the library reads.
 
     Attributes:
-        row: (N,) int32 row of each track.
+        row: (V,) int32 row of each speaker: of the N tracks, and after them of n-grams.
         ids: (R, K) int32 neighbours.
-        values: (R, K) int8 how much the row's tracks speak for them, falling; 0 where there are fewer.
+        values: (R, K) int8 how much the row's speakers speak for them, falling; 0 where there are fewer.
         scale: (R, 1) float32 what a row's values are multiplied by.
         leaders: By how many of the largest sums a playlist's votes are measured.
     """
@@ -65,10 +65,10 @@ class Neighbours:
 
     @classmethod
     def read(cls, model: Path, layout: Mapping[str, Any]) -> "Neighbours":
-        """Read them out of a model's file; as `Table.read`, which checks the number of tracks.
+        """Read them out of a model's file; as `Table.read`, which checks them against the tracks.
 
         Raises:
-            ValueError: They do not fit each other, or a track that does not exist is a neighbour.
+            ValueError: They do not fit each other.
         """
         found = cls(
             row=_array(model, np.dtype(np.int32), layout["row"]),
@@ -77,12 +77,20 @@ class Neighbours:
             scale=_array(model, np.dtype(np.float32), layout["scale"]),
             leaders=int(layout["leaders"]),
         )
-        rows, tracks = len(found.ids), len(found.row)
+        rows, speakers = len(found.ids), len(found.row)
         right = found.ids.ndim == 2 and found.values.shape == found.ids.shape and found.scale.shape == (rows, 1)
-        inside = all(0 <= one.min() <= one.max() < most for one, most in ((found.row, rows), (found.ids, tracks)))
-        if not right or not inside or found.leaders < 1:
-            raise ValueError(f"{found.ids.shape} neighbours that do not fit {tracks} tracks and {rows} rows")
+        if not right or not 0 <= found.row.min() <= found.row.max() < rows or found.leaders < 1:
+            raise ValueError(f"{found.ids.shape} neighbours that do not fit {speakers} speakers and {rows} rows")
         return found
+
+    def check(self, tracks: int) -> None:
+        """Refuse neighbours that are not of a catalogue of so many tracks.
+
+        Raises:
+            ValueError: A track does not speak, or a neighbour does not exist.
+        """
+        if len(self.row) < tracks or not 0 <= self.ids.min() <= self.ids.max() < tracks:
+            raise ValueError(f"{tracks} tracks have the neighbours of {len(self.row)} speakers")
 
 
 class _Catalogue(ctypes.Structure):
@@ -91,7 +99,7 @@ class _Catalogue(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("vectors", "scale", "popularity", "bias")),
         *((name, ctypes.c_void_p) for name in ("row", "neighbours", "said", "said_scale")),
-        *((name, ctypes.c_int64) for name in ("tracks", "length", "kept", "leaders")),
+        *((name, ctypes.c_int64) for name in ("tracks", "length", "speakers", "kept", "leaders")),
     )
 
 
@@ -101,7 +109,7 @@ class _Playlist(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("vector", "heard", "own", "best", "best_scores")),
         *((name, ctypes.c_int64) for name in ("heard_count", "own_count", "k", "found")),
-        *((name, ctypes.c_float) for name in ("popularity", "neighbours")),
+        *((name, ctypes.c_float) for name in ("popularity", "neighbours", "titles")),
     )
 
 
@@ -141,8 +149,8 @@ class Table:
                 raise ValueError(f"vectors of shape {vectors.shape} cannot be scanned")
             if scale.shape != (len(vectors),) or prior.shape != (2, len(vectors)):
                 raise ValueError(f"{len(vectors)} vectors have scales {scale.shape} and a prior {prior.shape}")
-            if neighbours is not None and len(neighbours.row) != len(vectors):
-                raise ValueError(f"{len(vectors)} tracks have neighbours of {len(neighbours.row)}")
+            if neighbours is not None:
+                neighbours.check(len(vectors))
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(
                 f"The manifest beside {model} says wrongly where its tracks stand ({error!r}); export the bundle again."
@@ -179,10 +187,10 @@ class Scan:
         """
         self._table, self._native = table, native
         tracks, length = table.vectors.shape
-        arrays, numbers = [table.vectors, table.scale, table.prior[0], table.prior[1]], [tracks, length]
+        arrays, numbers = [table.vectors, table.scale, table.prior[0], table.prior[1]], [tracks, length, tracks]
         if (others := table.neighbours) is not None:
             arrays += [others.row, others.ids, others.values, others.scale]
-            numbers += [others.ids.shape[1], min(others.leaders, tracks)]
+            numbers[2:] = [len(others.row), others.ids.shape[1], min(others.leaders, tracks)]
         places = [array.ctypes.data for array in arrays]
         catalogue = _Catalogue(*places, *[None] * (8 - len(places)), *numbers)
         self._pass = native.segue_open(ctypes.byref(catalogue), threads, way)
@@ -195,8 +203,9 @@ class Scan:
 
         Args:
             vector: (D,) float32 of the playlist.
-            weights: (2,) how much popularity counts, and what the mean of the neighbours' largest votes becomes.
-            heard: (P,) int64 tracks whose neighbours vote, padded with -1.
+            weights: (3,) how much popularity counts, and what the means of the largest votes become: of the
+                tracks' neighbours, and of the title's.
+            heard: (P,) int64 speakers whose neighbours gain: tracks, and N and more for n-grams, padded with -1.
             own: (S,) int64 tracks that are left out, padded with -1.
             k: Most tracks that are wanted.
         """
@@ -211,8 +220,9 @@ class Scan:
 
         Args:
             vectors: (B, D) float32, one of each playlist.
-            weights: (B, 2) how much popularity counts, and what the mean of the neighbours' largest votes becomes.
-            heard: (B, P) int64 tracks whose neighbours vote, padded with -1.
+            weights: (B, 3) how much popularity counts, and what the means of the largest votes become: of the
+                tracks' neighbours, and of the title's.
+            heard: (B, P) int64 speakers whose neighbours gain: tracks, and N and more for n-grams, padded with -1.
             own: (B, S) int64 tracks that are left out, padded with -1.
             k: Most tracks that are wanted.
 
@@ -224,13 +234,13 @@ class Scan:
         ids, scores = np.zeros((batch, k), np.int64), np.full((batch, k), -np.inf, np.float32)
         vectors = np.ascontiguousarray(vectors, np.float32)
         heard, own = np.ascontiguousarray(heard, np.int64), np.ascontiguousarray(own, np.int64)
-        right = vectors.shape == (batch, length) and len(weights) == len(heard) == len(own) == batch
+        right = vectors.shape == (batch, length) and weights.shape == (batch, 3) and len(heard) == len(own) == batch
         playlists = (_Playlist * batch)()
         for row, one in enumerate(playlists if right else ()):
             one.vector, one.heard, one.own = (array[row].ctypes.data for array in (vectors, heard, own))
             one.best, one.best_scores = ids[row].ctypes.data, scores[row].ctypes.data
             one.heard_count, one.own_count, one.k = heard.shape[1], own.shape[1], wanted
-            one.popularity, one.neighbours = weights[row]
+            one.popularity, one.neighbours, one.titles = weights[row]
         with aside():
             done = right and self._native.segue_best(self._pass, playlists, batch) == 0
         if not done:

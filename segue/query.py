@@ -17,6 +17,10 @@ Tokenise = Callable[[Sequence[str]], list[list[int]]]
 """Texts to word-piece ids, without special tokens."""
 
 
+GRAM_LIMIT = 96
+"""Most n-grams of one title."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A playlist to continue.
@@ -59,7 +63,7 @@ class Encoding:
     cls_id: int
     sep_id: int
     gram_buckets: int = 32768
-    gram_limit: int = 96
+    gram_limit: int = GRAM_LIMIT
     title_pieces: int = 12
     track_pieces: int = 12
     prompt_tracks: int = 4

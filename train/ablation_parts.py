@@ -94,7 +94,14 @@ def _no_second(model: Ranker) -> None:
 
 @torch.no_grad()
 def _no_neighbours(model: Ranker) -> None:
-    model.neighbourhood = None
+    if model.neighbourhood is not None:
+        model.neighbourhood.weight.zero_()
+
+
+@torch.no_grad()
+def _no_title_neighbours(model: Ranker) -> None:
+    if model.neighbourhood is not None:
+        model.neighbourhood.title_weight.zero_()
 
 
 @torch.no_grad()
@@ -125,7 +132,8 @@ PARTS: Mapping[str, Part] = {
     ),
     "second": Part("the first skeleton alone, which is trained without the second", switch=_no_second),
     "fold_in": Part("the mean of the seeds alone, which is all that training sees", switch=_no_fold_in),
-    "neighbours": Part("no table of neighbours, which no training sees", switch=_no_neighbours),
+    "neighbours": Part("no neighbours of tracks, which no training sees", switch=_no_neighbours),
+    "title_neighbours": Part("no neighbours of titles, which no training sees", switch=_no_title_neighbours),
     "prior": Part(
         "no weight of popularity; each track's own bias stays",
         switch=_no_prior,

@@ -72,16 +72,17 @@ class Bench:
         """Return ``settings`` with other vectors and a projector of their own, made where they are not there yet."""
         tracks = np.load(Path(settings.lightgcn) / "tracks.npy", mmap_mode="r", allow_pickle=False)
         own = [f"dataset={self.dataset.path}", f"seed={settings.seed}", f"threads={settings.threads}"]
+        grams = f"gram_buckets={settings.gram_buckets}"
         vectors, projector = folder / "lightgcn", folder / "projector"
         needs = [f"lightgcn={vectors}", f"text={settings.text}", f"hidden={settings.projector_hidden}"]
-        _stage("lightgcn", vectors, [*own, f"dimension={tracks.shape[1]}", "neighbours=0", *overrides])
+        _stage("lightgcn", vectors, [*own, f"dimension={tracks.shape[1]}", "neighbours=0", grams, *overrides])
         _stage("projector", projector, [*own, *needs])
         return replace(settings, lightgcn=str(vectors), projector=str(projector))
 
     def _neighbourhood(self, tracks: int) -> Neighbourhood | None:
         """Return the whole ranker's table of neighbours, which owes nothing to vectors, before it is weighed."""
-        table = NeighbourTable.load(Path(self.settings.lightgcn), tracks)
-        return Neighbourhood(table) if table.ids.shape[1] else None
+        table = NeighbourTable.load(Path(self.settings.lightgcn), tracks, self.settings.gram_buckets)
+        return Neighbourhood(table, self.settings.gram_buckets) if table.ids.shape[1] else None
 
     def _take_skeleton(self, model: Ranker) -> None:
         """Give ``model`` all that the whole ranker has beside LLaRA."""

@@ -60,13 +60,15 @@ def seed_groups(catalogue: CatalogueTensors, rows: int) -> NDArray[np.int64]:
     return group
 
 
-def most_popular(table: NeighbourTable, rows: int, kept: int) -> NeighbourTable:
+def most_popular(table: NeighbourTable, tracks: int, rows: int, kept: int) -> NeighbourTable:
     """Return a table of the first ``kept`` neighbours in the first ``rows`` rows that tracks by popularity have.
 
-    Ids are in the order of falling popularity. Other tracks share a row of zeros.
+    Ids are in the order of falling popularity. Other tracks share a row of zeros. Titles keep all of their rows: they
+    are few, whatever the catalogue.
     """
     distinct, first = np.unique(table.row, return_index=True)
-    order = distinct[np.argsort(first)][:rows]
+    by_popularity, first = distinct[np.argsort(first)], np.sort(first)
+    order = np.concatenate([by_popularity[first < tracks][:rows], by_popularity[first >= tracks]])
     row = np.full(len(table.ids), len(order), np.int32)
     row[order] = np.arange(len(order))
     nobody = np.zeros((1, min(kept, table.ids.shape[1])))

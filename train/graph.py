@@ -27,8 +27,9 @@ READER = ("reader.vectors", "reader.asked", "reader.silence")
 FOLD_IN = ("fold_in.residual", "fold_in.asked", "fold_in.silence")
 LLARA = ("llara.residual", "llara.asked", "llara.silence")
 """What a part gives, whether any playlist of the batch asks for it, and what stands there where none does."""
-VECTORS, WEIGHTS = "query.vectors", "query.weights"
-"""Playlists before they meet the catalogue: vectors (B, D), and weights of popularity and of neighbours (B, 2)."""
+VECTORS, WEIGHTS, SPEAKERS = "query.vectors", "query.weights", "query.speakers"
+"""Playlists before they meet the catalogue: vectors (B, D); weights (B, 3) of popularity, of the tracks' neighbours and
+of the title's; and whose neighbours gain (B, P): tracks, from N on n-grams of the title, padded with -1."""
 _TRACKS_AT_ONCE = 2**16
 
 
@@ -69,7 +70,7 @@ class ServingGraph(nn.Module):
         self.playlist, self.llara, self.reader = ranker.playlist, ranker.llara if heard else None, reader
         self.neighbourhood = ranker.neighbourhood
         if self.neighbourhood is not None and compact is not None:
-            self.neighbourhood = _fewer(self.neighbourhood, compact)
+            self.neighbourhood = _fewer(self.neighbourhood, len(cold), compact)
         self.fold_in = ranker.fold_in if bool(ranker.fold_in.weight.any()) else None
         self.popularity_weight = ranker.popularity
         self.second = None if ranker.beside is None else ranker.beside.playlist
@@ -82,7 +83,8 @@ class ServingGraph(nn.Module):
     def outputs(self) -> tuple[str, ...]:
         """Names of what `forward` returns."""
         parts = ((self.reader, READER), (self.fold_in, FOLD_IN), (self.llara, LLARA))
-        return ("logits", VECTORS, WEIGHTS, *(name for part, names in parts if part is not None for name in names))
+        own = (name for part, names in parts if part is not None for name in names)
+        return ("logits", VECTORS, WEIGHTS, SPEAKERS, *own)
 
     def forward(
         self, seeds: Tensor, title_grams: Tensor, prompt_tokens: Tensor, unknown_tokens: Tensor, stand_ins: Tensor
@@ -118,11 +120,13 @@ class ServingGraph(nn.Module):
         weight = self.popularity_weight[bucket_of(count)].unsqueeze(1)
         # One product for both: what counts is how often rows of the catalogue's length are gone through.
         logits: Tensor = playlist @ self.columns + nn.functional.pad(weight, (0, 1), value=1.0) @ self.prior
-        neighbours = torch.zeros_like(weight)
+        weights, speakers = nn.functional.pad(weight, (0, 2)), ids
         if self.neighbourhood is not None:
-            neighbours = self.neighbourhood.weight[bucket_of(count)].unsqueeze(1)
-            logits = self.neighbourhood(logits, ids, count)
-        return logits, playlist, torch.cat([weight, neighbours], 1), *parts
+            said = torch.stack([self.neighbourhood.weight, self.neighbourhood.title_weight], 1)[bucket_of(count)]
+            heard = self.neighbourhood.heard(title_grams, count)
+            weights, speakers = torch.cat([weight, said], 1), torch.cat([ids, heard], 1)
+            logits = self.neighbourhood(logits, ids, heard, count)
+        return logits, playlist, weights, speakers, *parts
 
     def _unknown(self, tokens: Tensor) -> Tensor:
         """Return (B, U, D) vectors of tracks given as words."""
@@ -177,11 +181,11 @@ class SharedSeeds(nn.Module):
         return own + nn.functional.embedding(group, self.difference)
 
 
-def _fewer(whole: Neighbourhood, compact: Compact) -> Neighbourhood:
-    """Return what the most popular tracks say, weighed as before."""
+def _fewer(whole: Neighbourhood, tracks: int, compact: Compact) -> Neighbourhood:
+    """Return what the most popular of so many tracks say, and titles, weighed as before."""
     table = NeighbourTable(whole.row.numpy(), whole.ids.numpy(), whole.values.numpy())
-    fewer = Neighbourhood(most_popular(table, compact.neighbour_rows, compact.neighbours))
-    fewer.weight.copy_(whole.weight)
+    fewer = Neighbourhood(most_popular(table, tracks, compact.neighbour_rows, compact.neighbours), whole.grams)
+    fewer.load_state_dict(whole.state_dict())
     return fewer
 
 

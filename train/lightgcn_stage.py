@@ -23,6 +23,7 @@ from train.lightgcn import xavier_start
 from train.lightgcn_training import Metrics, Progress, Trainer, TrainingSettings, identity
 from train.neighbours import NeighbourTable, neighbour_table
 from train.team import ALONE, Team
+from train.title_neighbours import with_titles
 from train.tracking import stage_run
 
 _DEPTH = 500
@@ -41,14 +42,15 @@ class Config(TrainingSettings):
     neighbours: int
     neighbour_ridge: float
     neighbour_ridge_by_count: float
+    gram_buckets: int
     threads: int
 
 
 def run(config: Config, clock: Callable[[], float] = time.monotonic, team: Team = ALONE) -> None:
     """Write vectors of tracks, playlists, artists and albums (``tracks.npy`` …), neighbours and ``metrics.json``.
 
-    The vectors are float32, a row each, zero where there was nothing to learn from; the neighbours of tracks are a
-    `train.neighbours.NeighbourTable`.
+    The vectors are float32, a row each, zero where there was nothing to learn from; the neighbours of tracks
+    and titles are a `train.neighbours.NeighbourTable`.
 
     Args:
         config: The settings.
@@ -70,7 +72,7 @@ def run(config: Config, clock: Callable[[], float] = time.monotonic, team: Team 
         if team.leads:
             with whole_directory(output) as folder:
                 _write(folder, trainer, start, progress)
-                _neighbours(config, interactions).save(folder)
+                _neighbours(config, dataset, interactions).save(folder)
     if team.size == 1:  # of several, one may still be lost; who started them clears away when all are done
         shutil.rmtree(checkpoints, ignore_errors=True)
 
@@ -95,10 +97,13 @@ def _start(config: Config, dataset: Dataset, interactions: Interactions, checkpo
     return Start(parts["nodes"], [parts["artists"], parts["albums"]])
 
 
-def _neighbours(config: Config, interactions: Interactions) -> NeighbourTable:
+def _neighbours(config: Config, dataset: Dataset, interactions: Interactions) -> NeighbourTable:
     if config.neighbours == 0:
-        return NeighbourTable.empty(interactions.n_items)
-    return neighbour_table(interactions, config.neighbours, config.neighbour_ridge, config.neighbour_ridge_by_count)
+        return NeighbourTable.empty(interactions.n_items + config.gram_buckets)
+    ridge, by_count = config.neighbour_ridge, config.neighbour_ridge_by_count
+    table = neighbour_table(interactions, config.neighbours, ridge, by_count)
+    titles = dataset.playlists(["name"])["name"].to_pylist()
+    return with_titles(table, interactions, titles, config.gram_buckets)
 
 
 def training_interactions(dataset: Dataset) -> Interactions:

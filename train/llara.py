@@ -42,7 +42,14 @@ from train.settings import CONFIG, typed
 from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
 from train.team import ALONE, Team
 from train.tracking import log_plot, stage_run
-from train.weighing import open_gates, weigh_fold_in, weigh_neighbours, weigh_second, weigh_titles
+from train.weighing import (
+    open_gates,
+    weigh_fold_in,
+    weigh_neighbours,
+    weigh_second,
+    weigh_title_neighbours,
+    weigh_titles,
+)
 
 
 @dataclass(frozen=True)
@@ -174,8 +181,8 @@ def build(config: Config, dataset: Dataset, loaded: LoadedEncoder) -> Ranker:
     fold_in = ridge_fold_in(start.seen(catalogue.count), config.fold_in_ridge)
     tracks = TrackVectors(catalogue, start, projector)
     playlist = PlaylistVector(dimension, config.gram_buckets, config.mix_hidden, fold_in)
-    table = NeighbourTable.load(Path(config.lightgcn), len(catalogue.count))
-    neighbourhood = Neighbourhood(table) if table.ids.shape[1] else None
+    table = NeighbourTable.load(Path(config.lightgcn), len(catalogue.count), config.gram_buckets)
+    neighbourhood = Neighbourhood(table, config.gram_buckets) if table.ids.shape[1] else None
     llara = None
     if config.backbone_layers:
         llara = Llara(backbone_of(config, loaded), dimension, config.behaviour_tokens)
@@ -300,6 +307,7 @@ def train_in_phases(model: Ranker, plan: Sequence[Phase], training: Training, st
             weigh_second(model, training)
             weigh_fold_in(model, training)
             weigh_neighbours(model, training)
+            weigh_title_neighbours(model, training)
     model.asks_second = True
 
 

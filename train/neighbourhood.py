@@ -1,4 +1,4 @@
-"""What the neighbours of a playlist's tracks add to its scores: the table of `train.neighbours` as a module."""
+"""What the neighbours of a playlist's tracks, and of its title, add to its scores: `train.neighbours` as a module."""
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +11,19 @@ LEADERS = 100
 
 
 class Neighbourhood(nn.Module):
-    """Adds to the scores of tracks that the seeds speak for; a seed without a past says nothing."""
+    """Adds to the scores of tracks that a playlist's seeds speak for, and beside them the n-grams of its title.
 
-    def __init__(self, table: NeighbourTable) -> None:
-        """Begin silent: the weights are chosen on validation after training (`train.llara`).
+    Who has no past says nothing.
+    """
+
+    def __init__(self, table: NeighbourTable, grams: int = 0) -> None:
+        """Begin silent: the weights are chosen on validation after training (`train.weighing`).
 
         A playlist that is trained on stands in the table itself, so training would trust it far too much.
+
+        Args:
+            table: Of tracks and n-grams.
+            grams: How many of the table's speakers are n-grams of titles; they are the last ones.
         """
         super().__init__()
         # The table is kept by the stage that made it, not with the weights.
@@ -24,25 +31,43 @@ class Neighbourhood(nn.Module):
         self.register_buffer("ids", torch.from_numpy(table.ids), persistent=False)
         self.register_buffer("values", torch.from_numpy(table.values), persistent=False)
         self.register_buffer("weight", torch.zeros(len(BUCKETS)))
+        self.register_buffer("title_weight", torch.zeros(len(BUCKETS)))
         self.row: Tensor
         self.ids: Tensor
         self.values: Tensor
         self.weight: Tensor
+        self.title_weight: Tensor
+        self.grams = grams
 
-    def forward(self, logits: Tensor, seeds: Tensor, count: Tensor) -> Tensor:
+    def heard(self, title_grams: Tensor, count: Tensor) -> Tensor:
+        """Return n-grams (B, G) as speakers, -1 where there is none or the number of tracks makes it silent.
+
+        Args:
+            title_grams: (B, G) hashed n-grams, padded with -1.
+            count: (B,) tracks of each playlist, those that the catalogue lacks included.
+        """
+        listened = (title_grams >= 0) & (self.title_weight[bucket_of(count)] != 0).unsqueeze(1)
+        return torch.where(listened, title_grams + (len(self.row) - self.grams), -1)
+
+    def forward(self, logits: Tensor, seeds: Tensor, heard: Tensor, count: Tensor) -> Tensor:
         """Return logits (B, N) with what each track's score gains.
 
         Args:
             logits: (B, N) scores so far.
             seeds: (B, S) catalogue ids, padded with -1; S >= 1.
+            heard: (B, G) n-grams as `heard` returns them.
             count: (B,) tracks of each playlist, those that the catalogue lacks included.
         """
+        logits = self._gain(logits, seeds, self.weight[bucket_of(count)])
+        return self._gain(logits, heard, self.title_weight[bucket_of(count)]) if self.grams else logits
+
+    def _gain(self, logits: Tensor, speakers: Tensor, weight: Tensor) -> Tensor:
+        """Return logits (B, N) with what speakers (B, P) give in all, of a weight (B,)."""
         # Looked up as embeddings, which export as plain Gathers; the tables stay 32-bit integers in the graph.
-        rows = nn.functional.embedding(seeds.clamp(min=0), self.row.unsqueeze(1)).squeeze(2).long()  # (B, S)
-        ids = nn.functional.embedding(rows, self.ids).flatten(1).long()  # (B, S * K)
-        values = (nn.functional.embedding(rows, self.values) * (seeds >= 0).unsqueeze(2)).flatten(1)
+        rows = nn.functional.embedding(speakers.clamp(min=0), self.row.unsqueeze(1)).squeeze(2).long()  # (B, P)
+        ids = nn.functional.embedding(rows, self.ids).flatten(1).long()  # (B, P * K)
+        values = (nn.functional.embedding(rows, self.values) * (speakers >= 0).unsqueeze(2)).flatten(1)
         summed = torch.zeros_like(logits).scatter_add(1, ids, values)
-        leaders = summed.topk(min(LEADERS, self.row.shape[0]), dim=1).values.mean(1, keepdim=True)
-        weight = self.weight[bucket_of(count)].unsqueeze(1) / leaders.clamp(min=1e-9)
-        # Scattered once more: a row of the catalogue's length is long, and S * K numbers are few.
-        return logits.scatter_add(1, ids, values * weight)
+        leaders = summed.topk(min(LEADERS, logits.shape[1]), dim=1).values.mean(1, keepdim=True)
+        # Scattered once more: a row of the catalogue's length is long, and P * K numbers are few.
+        return logits.scatter_add(1, ids, values * (weight.unsqueeze(1) / leaders.clamp(min=1e-9)))

@@ -26,7 +26,7 @@ MOST_PLAYLISTS = 15_000
 """A matrix of so many playlists has 0.9 GB, and three of them stand at a time."""
 _BLOCK = 128
 """Rows worked out at a time: by 8,000 playlists they are 4 MB, which a core's cache holds."""
-_POPULARITY, _LENGTH = 0.3, 0.5
+_POPULARITY, LENGTH_POWER = 0.3, 0.5
 """Item-kNN: powers of a track's playlists and of a playlist's tracks by which co-occurrences are divided."""
 _FILES = ("neighbour_row", "neighbour_ids", "neighbour_values")
 Integers = NDArray[np.int64]
@@ -40,9 +40,10 @@ class NeighbourTable:
     """The table. Tracks of the same single playlist share a row, so it is far shorter than the catalogue.
 
     Attributes:
-        row: (N,) int32 row of each track; that of a track without a playlist is full of zeros.
+        row: (N + G,) int32 row of each track, and after them of each n-gram of titles (`train.title_neighbours`), where
+            there are such; that of one without a playlist is full of zeros.
         ids: (R, K) int32 neighbours, best first; 0 where there are fewer.
-        values: (R, K) float32 how much the row's tracks speak for them, falling; 0 where there are fewer.
+        values: (R, K) float32 how much the row's owners speak for them, falling; 0 where there are fewer.
     """
 
     row: NDArray[np.int32]
@@ -50,13 +51,13 @@ class NeighbourTable:
     values: Floats
 
     @classmethod
-    def empty(cls, tracks: int) -> "NeighbourTable":
-        """Return the table that keeps no neighbours."""
-        return cls(np.zeros(tracks, np.int32), np.zeros((1, 0), np.int32), np.zeros((1, 0), np.float32))
+    def empty(cls, speakers: int) -> "NeighbourTable":
+        """Return the table that keeps no neighbours of so many tracks and n-grams."""
+        return cls(np.zeros(speakers, np.int32), np.zeros((1, 0), np.int32), np.zeros((1, 0), np.float32))
 
     @classmethod
-    def load(cls, folder: Path, tracks: int) -> "NeighbourTable":
-        """Return the table that `save` wrote, checked to be of so many tracks.
+    def load(cls, folder: Path, tracks: int, grams: int) -> "NeighbourTable":
+        """Return the table that `save` wrote, checked to be of so many tracks and n-grams of titles.
 
         Raises:
             InputError: A file is missing, or was made from another dataset.
@@ -67,10 +68,11 @@ class NeighbourTable:
             raise InputError(
                 f"The table of neighbours in {folder} cannot be read ({error}); run stage lightgcn again."
             ) from error
-        if len(row) != tracks or ids.shape != values.shape:
+        if len(row) != tracks + grams or ids.shape != values.shape:
             raise InputError(
-                f"The table of neighbours in {folder} is of {len(row)} tracks and the dataset has {tracks}; "
-                "run stage lightgcn again on this dataset."
+                f"The table of neighbours in {folder} is of {len(row)} tracks and n-grams of titles, and not of the "
+                f"dataset's {tracks} tracks and gram_buckets={grams}; run stage lightgcn again, on this dataset and "
+                "with the gram_buckets of stage llara."
             )
         return cls(row, ids, values)
 
@@ -203,18 +205,29 @@ def co_occurrence(distinct: sp.csr_array, size: Integers) -> Best:
     """Return item-kNN's rows: co-occurrences, in long playlists and of popular tracks counting less."""
     length = size @ distinct  # tracks of each playlist
     shared = sp.csr_array(sp.diags_array(np.diff(distinct.indptr) ** -_POPULARITY) @ distinct)
-    columns = sp.csc_array(sp.diags_array(np.asarray(length, np.float64) ** -_LENGTH) @ shared.T)
+    columns = sp.csc_array(sp.diags_array(np.asarray(length, np.float64) ** -LENGTH_POWER) @ shared.T)
 
     def best(rows: slice, k: int) -> tuple[Integers, Floats]:
         found = sp.coo_array(shared[rows] @ columns)
-        kept = (found.row + rows.start != found.col) | (size[found.col] > 1)
-        row, column, value = found.row[kept], found.col[kept], found.data[kept]
-        order = np.lexsort((column, -value, row))
-        row, column, value = row[order], column[order], value[order]
-        place = np.arange(len(row)) - np.searchsorted(row, row)
-        head = place < k
-        classes, values = np.zeros((found.shape[0], k), np.int64), np.zeros((found.shape[0], k), np.float32)
-        classes[row[head], place[head]], values[row[head], place[head]] = column[head], value[head]
-        return classes, values
+        found.data[(found.row + rows.start == found.col) & (size[found.col] == 1)] = 0  # no neighbour of itself
+        return best_of_rows(found, k)
 
     return best
+
+
+def best_of_rows(found: sp.coo_array, k: int) -> tuple[Integers, Floats]:
+    """Return columns and values (R, k) of each row's ``k`` largest entries, falling, equal ones by column; else 0.
+
+    Args:
+        found: (R, C), no entry below 0, none twice.
+        k: How many.
+    """
+    kept = found.data > 0
+    row, column, value = found.row[kept], found.col[kept], found.data[kept]
+    order = np.lexsort((column, -value, row))
+    row, column, value = row[order], column[order], value[order]
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    head = place < k
+    columns, values = np.zeros((found.shape[0], k), np.int64), np.zeros((found.shape[0], k), np.float32)
+    columns[row[head], place[head]], values[row[head], place[head]] = column[head], value[head]
+    return columns, values

@@ -284,7 +284,8 @@ def _rank(
     logits = model.playlists(inputs, hidden) @ vectors.T + bias
     if model.neighbourhood is not None:
         seeds = nn.functional.pad(inputs["seeds"], (0, 1), value=-1)  # never without a column
-        logits = model.neighbourhood(logits, seeds, (seeds >= 0).sum(1))
+        count = (seeds >= 0).sum(1)
+        logits = model.neighbourhood(logits, seeds, model.neighbourhood.heard(inputs["title_grams"], count), count)
     for row, example in enumerate(examples):
         logits[row, list(example.query.seeds)] = -torch.inf
     top: NDArray[np.int64] = logits.topk(min(500, logits.shape[1]), dim=1).indices.numpy()

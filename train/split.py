@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from segue.bundle import MODEL, QUERY_MODEL
 from train.constants import Model
-from train.graph import FOLD_IN, LLARA, READER, VECTORS, WEIGHTS, served
+from train.graph import FOLD_IN, LLARA, READER, SPEAKERS, VECTORS, WEIGHTS, served
 from train.neighbourhood import LEADERS
 from train.quantise import quantise
 
@@ -76,7 +76,7 @@ def _before_the_catalogue(model: onnx.ModelProto) -> onnx.ModelProto:
     cut.CopyFrom(model)
     graph = cut.graph
     made = {name for node in graph.node for name in node.output}
-    outputs = (VECTORS, WEIGHTS)
+    outputs = {VECTORS: TensorProto.FLOAT, WEIGHTS: TensorProto.FLOAT, SPEAKERS: TensorProto.INT64}
     wanted, nodes = {*outputs, *made.intersection((*READER, *FOLD_IN, *LLARA))}, []  # `served` looks for the latter
     for node in reversed(graph.node):
         if wanted.intersection(node.output):
@@ -86,7 +86,7 @@ def _before_the_catalogue(model: onnx.ModelProto) -> onnx.ModelProto:
     del graph.node[:], graph.output[:], graph.initializer[:]
     graph.node.extend(reversed(nodes))
     graph.initializer.extend(kept)
-    graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs)
+    graph.output.extend(helper.make_tensor_value_info(name, kind, None) for name, kind in outputs.items())
     inputs = [value for value in graph.input if value.name != "k"]
     del graph.input[:]
     graph.input.extend(inputs)

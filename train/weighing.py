@@ -24,7 +24,7 @@ def weigh_titles(
     playlists this is worth .007 NDCG at one seed and .011 at ten and more (docs/quality.md).
     """
     model.reads_language = model.asks_second = False
-    _weigh(model.playlist.title_weight, model, training, choices, otherwise=1.0)
+    _weigh(model.playlist.title_weight, model, training, choices, alone=1.0)
 
 
 def weigh_second(model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.35)) -> None:
@@ -56,7 +56,7 @@ def weigh_fold_in(
     known = torch.nonzero(model.tracks.catalogue.count).squeeze(1)
     with torch.no_grad():
         model.fold_in.know(model.tracks.seeds(known, torch.zeros_like(known, dtype=torch.bool)))
-    _weigh(model.fold_in.weight, model, training, choices, otherwise=0.0)
+    _weigh(model.fold_in.weight, model, training, choices, alone=0.0)
     model.fold_in.weight[torch.tensor(BUCKETS) < fewest] = 0.0
 
 
@@ -66,19 +66,29 @@ def weigh_neighbours(
     """Set how much the table of neighbours counts, by number of seeds, to the choice that ranks validation best."""
     if model.neighbourhood is not None:
         model.reads_language, model.asks_second = False, True
-        _weigh(model.neighbourhood.weight, model, training, choices, otherwise=0.0)
+        _weigh(model.neighbourhood.weight, model, training, choices, alone=0.0)
 
 
-def _weigh(weight: Tensor, model: Ranker, training: Training, choices: tuple[float, ...], otherwise: float) -> None:
-    """Fill ``weight`` (buckets,) in place with the best choices; ``otherwise`` stands where there are no seeds."""
+def weigh_title_neighbours(
+    model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0)
+) -> None:
+    """Set how much the neighbours of the title count, by number of seeds, to the choice that ranks validation best."""
+    if model.neighbourhood is not None and model.neighbourhood.grams:
+        model.reads_language, model.asks_second = False, True
+        _weigh(model.neighbourhood.title_weight, model, training, choices, alone=None)
+
+
+def _weigh(weight: Tensor, model: Ranker, training: Training, choices: tuple[float, ...], alone: float | None) -> None:
+    """Fill ``weight`` (buckets,) in place with the best choices; ``alone``, if given, is where there are no seeds."""
     figures = {}
     for choice in choices:
         weight.fill_(choice)
         figures[choice] = judge(model, training)
-    weight.fill_(otherwise)
+    weight.fill_(alone or 0.0)
     judged = figures[choices[0]]
     for bucket, seeds in enumerate(BUCKETS if judged else ()):
-        if nearest := _nearest(judged, seeds):
+        nearest = _nearest(judged, seeds)
+        if nearest or alone is None:
             weight[bucket] = max(choices, key=lambda choice: figures[choice][nearest])
 
 

@@ -24,14 +24,14 @@ _GRAPH = """
 <ir_version: 10, opset_import: ["" : 18]>
 mean (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int64[B, U, L] unknown_tokens,
       int64[B, P] stand_ins)
-    => (float[B, D] query_vectors, float[B, W] query_weights)
+    => (float[B, D] query_vectors, float[B, W] query_weights, int64[B, S] query_speakers)
 {
     zero = Constant <value: tensor = int64 {0}> ()
     first_axis = Constant <value: tensor = int64[1] {1}> ()
     last_axis = Constant <value: tensor = int64[1] {-1}> ()
     zero_point = Constant <value: tensor = float {128}> ()
     one = Constant <value: tensor = float {1}> ()
-    none = Constant <value: tensor = float[1, 2] {0, 0}> ()
+    none = Constant <value: tensor = float[1, 3] {0, 0, 0}> ()
     known = GreaterOrEqual(seeds, zero)
     counted = Cast <to = 1> (known)
     safe = Max(seeds, zero)
@@ -48,9 +48,14 @@ mean (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int
     query_vectors = Div(sums, safe_counts)
     no_weights = Mul(counts, none)
     query_weights = Identity(no_weights)
+    query_speakers = Identity(seeds)
 }
 """
-_OUTPUTS = {"query_vectors": "query.vectors", "query_weights": "query.weights"}
+_OUTPUTS = {
+    "query_vectors": ("query.vectors", TensorProto.FLOAT),
+    "query_weights": ("query.weights", TensorProto.FLOAT),
+    "query_speakers": ("query.speakers", TensorProto.INT64),
+}
 
 
 def uri(track: int) -> str:
@@ -104,7 +109,7 @@ def _query(arrays: dict[str, Any], places: dict[str, dict[str, Any]]) -> onnx.Mo
             tensor.external_data.add(key=key, value=str(value))
         model.graph.initializer.append(tensor)
     for node in model.graph.node:  # the parser takes no dots in names
-        node.output[:] = [_OUTPUTS.get(name, name) for name in node.output]
+        node.output[:] = [_OUTPUTS.get(name, (name,))[0] for name in node.output]
     del model.graph.output[:]
-    model.graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in _OUTPUTS.values())
+    model.graph.output.extend(helper.make_tensor_value_info(*output, None) for output in _OUTPUTS.values())
     return model

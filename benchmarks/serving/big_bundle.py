@@ -79,8 +79,9 @@ def random_ranker(tracks: int, second: bool, compact: Compact) -> tuple[ServingG
     ranker.llara = Llara(EncoderBackbone(loaded, BACKBONE_LAYERS), DIMENSION, BEHAVIOUR_TOKENS).eval()
     torch.nn.init.normal_(ranker.llara.to_behaviour.weight, std=0.1)
     ranker.llara.gate[1:] = 0  # as validation left it with real playlists: heard for titles alone
-    ranker.neighbourhood = Neighbourhood(random_neighbours(tracks))
+    ranker.neighbourhood = Neighbourhood(random_neighbours(tracks, GRAM_BUCKETS), GRAM_BUCKETS)
     ranker.neighbourhood.weight.fill_(1.0)
+    ranker.neighbourhood.title_weight[:2] = 0.5  # without a track, or with one
     encoding = heard_encoding(Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=GRAM_BUCKETS), ranker)
     reader = WordReader(loaded.pieces, DIMENSION * (1 + second), MOST_PAIRS).eval()
     ranker.fold_in.know(ranker.tracks.own.weight.detach())
@@ -97,16 +98,16 @@ def _skeleton(catalogue: CatalogueTensors, text: int) -> tuple[TrackVectors, Pla
     return TrackVectors(catalogue, start, Projector(text, DIMENSION, HIDDEN["projector"])), playlist, None
 
 
-def random_neighbours(tracks: int) -> NeighbourTable:
-    """Return a table of a real one's size: popular tracks are neighbours of many."""
+def random_neighbours(tracks: int, grams: int) -> NeighbourTable:
+    """Return a table of a real one's size: popular tracks are neighbours of many. Half of the n-grams are titles'."""
     draw = np.random.default_rng(0)
-    rows, kept = max(1, round(ROWS_A_TRACK * tracks)), min(NEIGHBOURS, tracks)
+    rows, kept = max(1, round(ROWS_A_TRACK * tracks)) + grams // 2, min(NEIGHBOURS, tracks)
     ids, values = np.empty((rows, kept), np.int32), np.empty((rows, kept), np.float32)
     for part in (slice(start, start + 2**15) for start in range(0, rows, 2**15)):
         shape = ids[part].shape
         ids[part] = (tracks * draw.random(shape, np.float32) ** 3).clip(0, tracks - 1)
         values[part] = -np.sort(-draw.standard_exponential(shape, np.float32) * 0.02, axis=1)
-    return NeighbourTable(draw.integers(0, rows, tracks, dtype=np.int32), ids, values)
+    return NeighbourTable(draw.integers(0, rows, tracks + grams, dtype=np.int32), ids, values)
 
 
 def write_big_bundle(path: Path, tracks: int, second: bool | None = None, compact: Compact | None = None) -> Bundle:

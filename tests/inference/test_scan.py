@@ -21,11 +21,11 @@ NOBODY = np.array([-1])
 
 
 def random_table(tracks: int, length: int, seed: int = 0, rows: int = 9, kept: int = 30) -> Table:
-    """Return a table of random numbers, with neighbours."""
+    """Return a table of random numbers, with neighbours; three speakers are no tracks."""
     draw = np.random.default_rng(seed)
     said = -np.sort(-draw.integers(0, 128, (rows, kept), dtype=np.int8), axis=1)
     neighbours = Neighbours(
-        draw.integers(0, rows, tracks, dtype=np.int32),
+        draw.integers(0, rows, tracks + 3, dtype=np.int32),
         draw.integers(0, tracks, (rows, kept), dtype=np.int32),
         said,
         draw.random((rows, 1), np.float32) * np.float32(0.01),
@@ -54,8 +54,9 @@ class Wanted:
         draw = np.random.default_rng(seed)
         tracks, length = table.vectors.shape
         own = draw.integers(-1, tracks, 6)
-        weights = draw.random(2, np.float32)
-        return cls(draw.standard_normal((length,), np.float32), weights, np.append(own, draw.integers(tracks)), own)
+        weights = draw.random(3, np.float32)
+        heard = np.concatenate([own, draw.integers(tracks, size=1), draw.integers(tracks, tracks + 3, 2)])
+        return cls(draw.standard_normal((length,), np.float32), weights, heard, own)
 
     def scores(self, table: Table) -> NDArray[np.float32]:
         """Return the scores of all tracks by numpy, in the order of operations that the library promises."""
@@ -69,17 +70,22 @@ class Wanted:
         return scores
 
     def gains(self, table: Table) -> NDArray[np.float32]:
-        """Return what neighbours add to each track's score."""
+        """Return what neighbours add to each track's score: those of tracks, and those of other speakers."""
+        tracks, known = len(table.vectors), self.heard[self.heard >= 0]
+        by_tracks = self._gains(table, known[known < tracks], self.weights[1])
+        return by_tracks + self._gains(table, known[known >= tracks], self.weights[2])
+
+    def _gains(self, table: Table, speakers: Ids, weight: np.float32) -> NDArray[np.float32]:
         gained = np.zeros(len(table.vectors), np.float32)
         others = table.neighbours
         if others is None:
             return gained
-        for track in self.heard[self.heard >= 0]:
-            row = others.row[track]
+        for speaker in speakers:
+            row = others.row[speaker]
             np.add.at(gained, others.ids[row], others.values[row] * others.scale[row])
         leaders = min(others.leaders, len(gained))
         mean = np.float32(np.sort(gained)[::-1][:leaders].astype(np.float64).sum() / leaders)
-        measured: NDArray[np.float32] = gained * (self.weights[1] / max(mean, np.float32(1e-9)))
+        measured: NDArray[np.float32] = gained * (weight / max(mean, np.float32(1e-9)))
         return measured
 
     def best(self, table: Table, k: int, way: int | None = None) -> tuple[Ids, Floats]:
@@ -163,7 +169,7 @@ def test_who_else_asks_changes_nothing(threads: int) -> None:
 def test_no_playlists_have_no_lists() -> None:
     """An empty batch is answered at once."""
     vectors, nobody = np.empty((0, 16), np.float32), np.empty((0, 1), np.int64)
-    ids, scores = random_table(9, 16).scan().best_of_each(vectors, vectors[:, :2], nobody, nobody, 3)
+    ids, scores = random_table(9, 16).scan().best_of_each(vectors, vectors[:, :3], nobody, nobody, 3)
     assert ids.shape == scores.shape == (0, 3)
 
 
@@ -184,7 +190,7 @@ def test_equal_scores_stand_by_id() -> None:
         np.repeat(table.vectors[:1], 300, 0), np.full(300, 0.5, np.float32), np.ones((2, 300), np.float32), None
     )
     for k in (1, 64, 100, 300):
-        ids, _ = Wanted(np.ones(32, np.float32), np.ones(2, np.float32), NOBODY, np.array([3])).best(table, k)
+        ids, _ = Wanted(np.ones(32, np.float32), np.ones(3, np.float32), NOBODY, np.array([3])).best(table, k)
         assert ids.tolist() == [track for track in range(300) if track != 3][:k]
 
 
@@ -199,7 +205,7 @@ def test_neighbours_that_say_nothing_add_nothing() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"heard": np.array([500])},
+        {"heard": np.array([503])},
         {"heard": np.array([-2])},
         {"own": np.array([2**40])},
         {"vector": np.full(32, np.nan, np.float32)},

@@ -13,6 +13,7 @@ from train.neighbourhood import Neighbourhood
 from train.neighbours import NeighbourTable, neighbour_table
 from train.projector_model import Projector
 from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
+from train.title_neighbours import with_titles
 from train.word_reader import WordReader
 
 DIMENSION, SECOND_DIMENSION = 16, 8
@@ -50,9 +51,10 @@ def tiny_ranker(loaded: LoadedEncoder, tracks: int = 600, loud: bool = True, see
             torch.nn.init.normal_(weight, std=0.3)
         for table in (vectors.artist, vectors.album, vectors.bias):
             torch.nn.init.normal_(table.weight, std=0.1)
-    neighbourhood = Neighbourhood(tiny_neighbours(catalogue, seed))
+    neighbourhood = Neighbourhood(tiny_neighbours(catalogue, seed), GRAMS)
     if loud:
         neighbourhood.weight.copy_(torch.linspace(0.0, 2.0, len(neighbourhood.weight)))
+        neighbourhood.title_weight[:4] = torch.tensor([1.0, 0.5, 0.0, 0.25])
     ranker = Ranker(vectors, playlist, llara, neighbourhood, tiny_second(catalogue) if loud else None)
     if loud:
         ranker.second_share.fill_(0.4)
@@ -74,13 +76,15 @@ def tiny_second(catalogue: CatalogueTensors) -> Ranker:
 
 
 def tiny_neighbours(catalogue: CatalogueTensors, seed: int = 0, playlists: int = 120) -> NeighbourTable:
-    """Return a table, large enough to be rounded, made of random playlists of the tracks that are not cold."""
+    """Return a table, large enough to be rounded, of random playlists with titles, of tracks that are not cold."""
     rng = np.random.default_rng(seed)
     known = np.flatnonzero(catalogue.count.numpy())
     tracks = rng.choice(known, (playlists, 12))
     users = np.repeat(np.arange(playlists), tracks.shape[1])
     edges = Interactions.of(users, tracks.ravel(), playlists, len(catalogue.count))
-    return neighbour_table(edges, 150, ridge=5.0, ridge_by_count=1.0)
+    table = neighbour_table(edges, 150, ridge=5.0, ridge_by_count=1.0)
+    words = rng.choice(["rock", "jazz", "mix", "late", ""], (playlists, 2))
+    return with_titles(table, edges, [" ".join(pair) for pair in words], GRAMS)
 
 
 def tiny_reader(loaded: LoadedEncoder, seed: int = 0) -> WordReader:

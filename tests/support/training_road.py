@@ -37,7 +37,7 @@ class Road:
     def learn(self) -> None:
         """Run the four stages before the export, at their smallest."""
         encoder = f"encoder={self.encoder}"
-        assert self.train("lightgcn", "lightgcn", "dimension=16", "epochs=2") == 0
+        assert self.train("lightgcn", "lightgcn", "dimension=16", "epochs=2", "gram_buckets=512") == 0
         assert self.train("text", "text", encoder) == 0
         assert self.train("projector", "projector", "epochs=1", "hidden=32", "batch=64") == 0
         assert self.llara("llara") == 0

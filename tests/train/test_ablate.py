@@ -52,7 +52,14 @@ def altered(road: Road, name: str, alter: Callable[[Weights], None]) -> str:
     return name
 
 
-SILENT = ("llara.gate", "second_share", "fold_in.weight", "neighbourhood.weight", "tracks.hidden_bias")
+SILENT = (
+    "llara.gate",
+    "second_share",
+    "fold_in.weight",
+    "neighbourhood.weight",
+    "neighbourhood.title_weight",
+    "tracks.hidden_bias",
+)
 
 
 def only_popularity(road: Road, weight: float) -> Callable[[Weights], None]:
@@ -75,6 +82,7 @@ def silenced(weights: Weights) -> None:
     weights["fold_in.weight"].zero_()
     weights["llara.gate"].zero_()
     weights["neighbourhood.weight"].zero_()
+    weights["neighbourhood.title_weight"].zero_()
 
 
 def test_a_silent_part_is_said_to_add_nothing(road: Road, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +118,7 @@ def test_one_command_measures_every_part(road: Road, capsys: pytest.CaptureFixtu
     rows = ablate(road, "all")
     assert list(rows) == list(PARTS)
     switched = {name for name, row in rows.items() if row["way"] == "switched off"}
-    assert switched == {"llara", "second", "fold_in", "neighbours"}
+    assert switched == {"llara", "second", "fold_in", "neighbours", "title_neighbours"}
     assert all({"0", "1", "5", "cold"} <= set(row["gains"]) for row in rows.values())
     assert "epoch" in capsys.readouterr().err
     report, picture = ((road.folder / "all" / name) for name in ("ablation.json", "ablation.png"))
@@ -147,7 +155,7 @@ def test_without_training_only_what_can_be_switched_off_is_measured(
     road: Road, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = ablate(road, "quick", "retrain=false")
-    assert set(rows) == {"text", "llara", "second", "fold_in", "neighbours", "prior"}
+    assert set(rows) == {"text", "llara", "second", "fold_in", "neighbours", "title_neighbours", "prior"}
     assert {row["way"] for row in rows.values()} == {"switched off"}
     told = capsys.readouterr()
     assert "Not measured, since nothing but a training without them could tell: lightgcn, projector" in told.out

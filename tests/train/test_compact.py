@@ -38,16 +38,18 @@ def test_albums_that_are_heard_most_have_rows_then_artists() -> None:
 
 
 def test_the_most_popular_tracks_keep_their_best_neighbours() -> None:
-    """Rows stand in the order of the tracks that first have them; a track beyond them is nobody's neighbour."""
+    """Rows stand in the order of the tracks that first have them; a track beyond them says nothing, and titles do."""
     table = NeighbourTable(
         row=np.array([2, 0, 2, 1], np.int32),
         ids=np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], np.int32),
         values=np.array([[3, 2, 1], [6, 5, 4], [9, 8, 7]], np.float32),
     )
-    fewer = most_popular(table, rows=2, kept=2)
+    fewer = most_popular(table, tracks=4, rows=2, kept=2)
     assert fewer.ids[fewer.row].tolist() == [[7, 8], [1, 2], [7, 8], [0, 0]]
     assert fewer.values[fewer.row].tolist() == [[9, 8], [3, 2], [9, 8], [0, 0]]
-    whole = most_popular(table, rows=5, kept=5)
+    titled = most_popular(table, tracks=3, rows=1, kept=2)  # what is no track is an n-gram
+    assert titled.ids[titled.row].tolist() == [[7, 8], [0, 0], [7, 8], [4, 5]]
+    whole = most_popular(table, tracks=4, rows=5, kept=5)
     assert (whole.ids[whole.row] == table.ids[table.row]).all()
     assert (whole.values[whole.row] == table.values[table.row]).all()
 

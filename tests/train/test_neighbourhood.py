@@ -28,7 +28,7 @@ def gain(neighbourhood: Neighbourhood, *seeds: list[int]) -> Tensor:
     """Return what every track gains for playlists of the same padded length."""
     ids = torch.tensor(seeds)
     before = torch.full((len(seeds), 6), 2.0)
-    gained: Tensor = neighbourhood(before, ids, (ids >= 0).sum(1)) - before
+    gained: Tensor = neighbourhood(before, ids, ids[:, :0], (ids >= 0).sum(1)) - before
     return gained
 
 
@@ -57,6 +57,29 @@ def test_its_weight_goes_by_the_number_of_seeds(neighbourhood: Neighbourhood) ->
 def test_without_a_past_nobody_gains(neighbourhood: Neighbourhood, seeds: list[int]) -> None:
     """Neither for padding alone nor for tracks that no playlist holds."""
     assert not gain(neighbourhood, seeds).any()
+
+
+def test_a_title_speaks_beside_the_tracks() -> None:
+    """By a weight of its own, measured by its own best ones; where that is 0 nobody hears it."""
+    both = Neighbourhood(TABLE, grams=3)  # of three tracks and three n-grams, of which the first has a row
+    both.row[3] = 1
+    both.weight.fill_(1.0)
+    both.title_weight[:2] = torch.tensor([2.0, 0.5])
+    nobody, one, grams = torch.tensor([[-1]]), torch.tensor([[0]]), torch.tensor([[0, -1]])
+    before = torch.zeros(1, 6)
+
+    def gain(seeds: Tensor, count: int) -> Tensor:
+        counts = torch.tensor([count])
+        gained: Tensor = both(before, seeds, both.heard(grams, counts), counts)
+        return gained
+
+    assert both.heard(grams, torch.tensor([0])).tolist() == [[3, -1]]
+    assert both.heard(grams, torch.tensor([2])).tolist() == [[-1, -1]]
+    silent = Neighbourhood(TABLE)
+    silent.weight.fill_(1.0)
+    by_track = silent(before, one, nobody, torch.tensor([1]))
+    assert torch.allclose(gain(nobody, 0), 2 * silent(before, torch.tensor([[2]]), nobody, torch.tensor([1])))
+    assert torch.allclose(gain(one, 1), by_track + gain(nobody, 0) / 4)
 
 
 def test_padding_and_company_move_nothing(neighbourhood: Neighbourhood) -> None:

@@ -15,7 +15,7 @@ from segue.errors import BundleError
 from segue.query import Query
 from segue.track import Track
 from tests.support.tiny_bert import tiny_encoder
-from tests.support.tiny_ranker import tiny_catalogue, tiny_encoding, tiny_neighbours, tiny_ranker, tiny_reader
+from tests.support.tiny_ranker import GRAMS, tiny_catalogue, tiny_encoding, tiny_neighbours, tiny_ranker, tiny_reader
 from train.compact import Compact
 from train.graph import ServingGraph, export_float
 from train.neighbourhood import Neighbourhood
@@ -31,8 +31,9 @@ def write(folder: Path, tracks: int, compact: Compact | None = None) -> Bundle:
     folder.mkdir()
     loaded = tiny_encoder(folder / "bert")
     ranker = tiny_ranker(loaded, tracks)
-    ranker.neighbourhood = Neighbourhood(tiny_neighbours(tiny_catalogue(tracks), playlists=600))
+    ranker.neighbourhood = Neighbourhood(tiny_neighbours(tiny_catalogue(tracks), playlists=600), GRAMS)
     ranker.neighbourhood.weight.fill_(0.7)
+    ranker.neighbourhood.title_weight.fill_(0.3)
     graph = ServingGraph(ranker, tiny_reader(loaded), compact).eval()
     facts = write_serving_form(export_float(graph, folder / "float.onnx"), folder)
     write_catalogue(folder / CATALOGUE, (Track(f"uri:{i}", f"Song {i}", f"Artist {i % 9}") for i in range(tracks)))

@@ -9,12 +9,15 @@ import torch
 
 from segue.errors import InputError
 from tests.support.tiny_bert import tiny_encoder
-from tests.support.tiny_ranker import tiny_encoding, tiny_ranker, tiny_second
+from tests.support.tiny_ranker import GRAMS, tiny_encoding, tiny_ranker, tiny_second
 from train.candidates import CandidateSampler, sampled_softmax
 from train.encoder import LoadedEncoder
 from train.examples import Example, Playlists, cut, draw, epoch, validation
+from train.interactions import Interactions
 from train.llara import own_state, train_in_phases
 from train.llara_model import Ranker
+from train.neighbourhood import Neighbourhood
+from train.neighbours import neighbour_table
 from train.ranker_training import (
     Phase,
     PhaseSettings,
@@ -25,7 +28,8 @@ from train.ranker_training import (
     parameters_of,
     train_phase,
 )
-from train.weighing import open_gates, weigh_fold_in, weigh_titles
+from train.title_neighbours import with_titles
+from train.weighing import open_gates, weigh_fold_in, weigh_title_neighbours, weigh_titles
 
 TRACKS = 200
 SETTINGS = PhaseSettings(epochs=4, batch=16, table_rate=0.05, title_rate=0.05, net_rate=0.005, scalar_rate=0.02)
@@ -167,6 +171,25 @@ def test_titles_that_mislead_are_weighed_down_where_there_are_seeds(loaded: Load
     assert after[1] > before[1]
     assert model.playlist.title_weight[0] == 1
     assert (model.playlist.title_weight[1:] < 1).all()
+
+
+def test_the_neighbours_of_titles_are_weighed_by_what_ranks_validation_best(loaded: LoadedEncoder) -> None:
+    """A ranker that has learnt no title yet hears them, most where there is no track; one without n-grams has none."""
+    model = tiny_ranker(loaded, TRACKS, loud=False)
+    training = training_on(loaded, model)
+    playlists = training.playlists
+    edges = Interactions.of(np.repeat(np.arange(160), 12), np.concatenate(playlists.tracks), 160, TRACKS)
+    alone = neighbour_table(edges, 50, 5.0, 1.0)
+    model.neighbourhood = Neighbourhood(with_titles(alone, edges, playlists.titles, GRAMS), GRAMS)
+    before = judge(model, training)
+    weigh_title_neighbours(model, training)
+    after = judge(model, training)
+    assert all(after[seeds] >= before[seeds] for seeds in before)
+    assert after[0] > 1.4 * before[0]
+    assert model.neighbourhood.title_weight[0] == 1
+    model.neighbourhood = Neighbourhood(alone)
+    weigh_title_neighbours(model, training)
+    assert not model.neighbourhood.title_weight.any()
 
 
 def test_the_fold_in_is_weighed_by_what_ranks_validation_best(loaded: LoadedEncoder, tmp_path: Path) -> None:

@@ -27,7 +27,10 @@ from train.workers import failure_of
 
 pytestmark = pytest.mark.timeout(900)  # Ray starts a dozen processes, which takes its time on a busy machine
 with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="There is no Ray; requirements/ray.txt brings it.")
-LIGHTGCN = ("dimension=16", "batch=32", "start=xavier", "rate=0.01", "regularisation=0.0001", "patience=0")
+LIGHTGCN = (
+    *("dimension=16", "batch=32", "start=xavier", "rate=0.01", "regularisation=0.0001"),
+    *("patience=0", "gram_buckets=512"),
+)
 RANKER = (
     *("projector_hidden=32", "mix_hidden=16", "gram_buckets=512", "negatives=200", "backbone_layers=1"),
     *("skeleton.epochs=2", "skeleton.batch=32", "llara.epochs=1", "llara.batch=32"),
