@@ -34,9 +34,6 @@ class JsonFormatter(logging.Formatter):
 
 def configure_logs(level: str, stream: TextIO | None = None) -> None:
     """Send every logger's records to ``stream`` (standard error) as JSON; uvicorn's own chatter only from warning."""
-    # What no line tells need not be found out: where in the code each is from, and of which thread and process.
-    logging._srcfile = None  # as the "Optimization" of the logging HOWTO has it
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
