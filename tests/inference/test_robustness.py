@@ -24,7 +24,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     spelling = Spelling(dict.fromkeys(GENRES, 10), ["rook"])
     bundle = write_tiny_bundle(folder / "bundle", folder / "work", TRACKS, spelling=spelling)
     with (
-        running(bundle.path, folder / "log") as service,
+        running(bundle.path, folder / "log", SEGUE_PATIENCE="10") as service,
         httpx.Client(base_url=service.url, timeout=30) as client,
     ):
         yield client
