@@ -16,12 +16,13 @@ from tests.k8s.rendering import ROOT
 MONITORING = ROOT / "k8s" / "platform" / "monitoring"
 RULES = sorted((MONITORING / "rules").glob("*.yaml"))
 DASHBOARDS = sorted((ROOT / "k8s" / "platform" / "grafana" / "dashboards").glob("*.json"))
-# What others give: Prometheus itself, the kubelet, Argo Workflows, Traefik, MinIO.
+# What others give: Prometheus itself, the kubelet, Argo Workflows, Traefik, MinIO or SeaweedFS.
 OTHERS = {
     "up", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes", "container_oom_events_total",
     "container_cpu_usage_seconds_total", "container_memory_working_set_bytes", "argo_workflows_total_count",
     "argo_workflows_gauge", "traefik_service_requests_total", "minio_cluster_usage_total_bytes",
-    "minio_cluster_capacity_usable_total_bytes", "process_cpu_seconds_total",
+    "minio_cluster_capacity_usable_total_bytes", "SeaweedFS_s3_bucket_physical_size_bytes",
+    "SeaweedFS_volumeServer_resource", "process_cpu_seconds_total",
 }  # fmt: skip
 
 
