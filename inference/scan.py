@@ -246,7 +246,7 @@ class Scan:
         if not done:
             raise ValueError(
                 f"Playlists of {vectors.shape} numbers cannot be ranked among {tracks} tracks by {length}; they have "
-                "to be of that length and finite, and their tracks of that catalogue."
+                "to be of that length and finite, with three weights each, and their tracks of that catalogue."
             )
         return ids, scores
 

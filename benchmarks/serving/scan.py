@@ -19,7 +19,7 @@ import psutil
 from inference.scan import Scan, Table
 
 _NOBODY = np.array([-1])
-_WEIGHTS = np.ones(2, np.float32)
+_WEIGHTS = np.ones(3, np.float32)
 
 
 def made_up(tracks: int, length: int) -> Table:

@@ -52,7 +52,12 @@ def pointer(bundles: dict[str, Bundle], tmp_path: Path) -> Pointer:
 
 @pytest.fixture
 def service(pointer: Pointer, tmp_path: Path) -> Iterator[Running]:
-    settings = {"SEGUE_FOLLOW": str(pointer.path), "SEGUE_FOLLOW_SECONDS": "0.05", "SEGUE_QUEUE": "1000"}
+    settings = {
+        "SEGUE_FOLLOW": str(pointer.path),
+        "SEGUE_FOLLOW_SECONDS": "0.05",
+        "SEGUE_QUEUE": "1000",
+        "SEGUE_PATIENCE": "30",
+    }
     with running(tmp_path, tmp_path / "log", **settings) as service:
         yield service
 
