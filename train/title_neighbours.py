@@ -33,7 +33,7 @@ def with_titles(table: NeighbourTable, interactions: Interactions, titles: Seque
     held = interactions.matrix()
     length = np.diff(held.indptr)
     playlists = np.flatnonzero(length)
-    bags = [title_grams(titles[row], grams, GRAM_LIMIT) for row in playlists]
+    bags = [title_grams(titles[row], grams, GRAM_LIMIT) for row in playlists.tolist()]
     said = np.concatenate([np.empty(0, np.int64), *bags])
     of, column, frequency = np.unique(said, return_inverse=True, return_counts=True)
     ends = np.cumsum([0, *map(len, bags)])
