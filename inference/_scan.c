@@ -41,6 +41,10 @@ struct catalogue {
     const int32_t *row, *neighbours; /* (speakers): tracks, then others; (rows, kept) */
     const int8_t *said; /* (rows, kept), falling */
     const float *said_scale; /* (rows) */
+    struct kin { /* tracks of an artist, and of an album */
+        const int32_t *of, *first, *tracks; /* (tracks), below 0 where unknown; (groups + 1); rising by group */
+        int64_t groups;
+    } artists, albums;
     int64_t tracks, length, speakers, kept, leaders;
 };
 
@@ -48,10 +52,11 @@ struct catalogue {
 struct playlist {
     const float *vector; /* (length) */
     const int64_t *heard, *own; /* speakers whose neighbours gain, tracks that are left out; -1 is none */
+    const float *loudness; /* (heard) how much each of them counts */
     int64_t *best; /* (k), as best_scores: a heap while it is under way, then falling, equal scores by id */
     float *best_scores;
     int64_t heard_count, own_count, k, found; /* the last is written: how many there are, at most k */
-    float popularity, neighbours, titles; /* how much each counts */
+    float popularity, neighbours, titles, artists, albums; /* how much each counts */
 };
 
 /* A playlist under way. */
@@ -59,7 +64,7 @@ struct query {
     struct playlist *playlist;
     int64_t *ids, *spare_ids, *without; /* tracks whose scores gain, room to sort them, tracks that are left out */
     float *gains, *spare_gains;
-    int64_t voted, without_count;
+    int64_t voted, without_count, room; /* the last: entries that ids, gains and what they are sorted in have room for */
     float unit;
     int32_t shift;                /* what the zero point adds to each product */
     pthread_mutex_t lock;         /* of the heap */
@@ -254,6 +259,20 @@ static int64_t summed(int64_t *ids, float *gains, int64_t count) {
     return distinct;
 }
 
+/* Make room for so many ids and gains, and to sort them, keeping those that are there. Return 0 where there is none. */
+static int room(struct query *query, int64_t size) {
+    if (query->spare_gains && size <= query->room) return 1;
+    int64_t *ids = realloc(query->ids, size * sizeof *ids + 1);
+    if (ids) query->ids = ids;
+    float *gains = realloc(query->gains, size * sizeof *gains + 1);
+    if (gains) query->gains = gains;
+    free(query->spare_ids), free(query->spare_gains);
+    query->spare_ids = malloc(size * sizeof *query->spare_ids + 1);
+    query->spare_gains = malloc(size * sizeof *query->spare_gains + 1);
+    query->room = size;
+    return ids && gains && query->spare_ids && query->spare_gains;
+}
+
 /* Sum what neighbours gain of the speakers that a playlist heard from `first` on and below `beyond`, the mean of the
  * `leaders` largest sums being `weight`. Leave tracks, rising, and what each gains behind those that the query has. */
 static void votes(const struct catalogue *catalogue, struct query *query, int64_t first, int64_t beyond, float weight) {
@@ -266,7 +285,8 @@ static void votes(const struct catalogue *catalogue, struct query *query, int64_
         if (playlist->heard[i] < first || playlist->heard[i] >= beyond) continue;
         int64_t row = catalogue->row[playlist->heard[i]];
         for (int64_t j = row * kept; j < (row + 1) * kept && catalogue->said[j] > 0; j++)
-            ids[said] = catalogue->neighbours[j], gains[said++] = catalogue->said[j] * catalogue->said_scale[row];
+            ids[said] = catalogue->neighbours[j],
+            gains[said++] = catalogue->said[j] * catalogue->said_scale[row] * playlist->loudness[i];
     }
     sort(ids, gains, spare_ids, spare_gains, said);
     said = summed(ids, gains, said);
@@ -286,15 +306,55 @@ static void votes(const struct catalogue *catalogue, struct query *query, int64_
     query->voted += said;
 }
 
-/* Sum what the neighbours of a playlist's tracks and those of its title gain, each by its own weight. */
-static void all_votes(const struct catalogue *catalogue, struct query *query) {
+/* Sum how loud the groups of a playlist's tracks are: its artists, or albums. Leave them, rising, in `groups` and
+ * `loudness`, which have room for twice what it heard. Return how many there are. */
+static int64_t heard_groups(
+    const struct catalogue *catalogue, const struct kin *kin, const struct playlist *playlist, int64_t *groups,
+    float *loudness) {
+    int64_t count = 0, most = playlist->heard_count;
+    for (int64_t i = 0; i < most; i++) {
+        int64_t track = playlist->heard[i];
+        if (track < 0 || track >= catalogue->tracks || kin->of[track] < 0) continue;
+        groups[count] = kin->of[track], loudness[count++] = playlist->loudness[i];
+    }
+    sort(groups, loudness, groups + most, loudness + most, count);
+    return summed(groups, loudness, count);
+}
+
+/* Let all tracks of the groups that a playlist heard gain, by how loud each group is. Leave them behind those that the
+ * query has, making room where there is too little. Return 0 where there is no memory. */
+static int kin_gains(const struct catalogue *catalogue, const struct kin *kin, struct query *query, float weight) {
     const struct playlist *playlist = query->playlist;
-    votes(catalogue, query, 0, catalogue->tracks, playlist->neighbours);
-    int64_t by_tracks = query->voted;
-    votes(catalogue, query, catalogue->tracks, catalogue->speakers, playlist->titles);
-    if (by_tracks == 0 || by_tracks == query->voted) return;
+    if (weight == 0 || !kin->groups) return 1;
+    int64_t *groups = malloc(2 * playlist->heard_count * sizeof *groups + 1), size = query->voted;
+    float *loudness = malloc(2 * playlist->heard_count * sizeof *loudness + 1);
+    int64_t count = groups && loudness ? heard_groups(catalogue, kin, playlist, groups, loudness) : 0;
+    for (int64_t i = 0; i < count; i++) size += kin->first[groups[i] + 1] - kin->first[groups[i]];
+    int enough = groups && loudness && room(query, size);
+    for (int64_t i = 0; i < count && enough; i++)
+        for (int64_t j = kin->first[groups[i]]; j < kin->first[groups[i] + 1]; j++)
+            query->ids[query->voted] = kin->tracks[j], query->gains[query->voted++] = loudness[i] * weight;
+    free(groups), free(loudness);
+    return enough;
+}
+
+/* Sum what tracks gain that a playlist's tracks and its title speak for: neighbours of the ones and of the other, each by
+ * its own weight, and who shares an artist or an album. Return 0 where there is no memory. */
+static int all_gains(const struct catalogue *catalogue, struct query *query) {
+    const struct playlist *playlist = query->playlist;
+    int64_t most = playlist->heard_count * catalogue->kept;
+    if (!room(query, most < catalogue->leaders ? catalogue->leaders : most)) return 0;
+    if (catalogue->kept) votes(catalogue, query, 0, catalogue->tracks, playlist->neighbours);
+    int64_t first = query->voted;
+    if (catalogue->kept) votes(catalogue, query, catalogue->tracks, catalogue->speakers, playlist->titles);
+    int sorted = first == 0 || query->voted == first;
+    int64_t by_speakers = query->voted;
+    if (!kin_gains(catalogue, &catalogue->artists, query, playlist->artists)) return 0;
+    if (!kin_gains(catalogue, &catalogue->albums, query, playlist->albums)) return 0;
+    if (sorted && query->voted == by_speakers) return 1;
     sort(query->ids, query->gains, query->spare_ids, query->spare_gains, query->voted);
     query->voted = summed(query->ids, query->gains, query->voted);
+    return 1;
 }
 
 /* Let scores of `count` tracks, from `start` on, into the list of a query where they are good enough. */
@@ -420,19 +480,14 @@ static int is_known(const struct catalogue *catalogue, const struct playlist *pl
 
 /* Work out all of a query that does not go through the catalogue. Return 0 where there is no memory. */
 static int prepare(const struct catalogue *catalogue, struct playlist *playlist, struct query *query) {
-    int64_t most = playlist->heard_count * catalogue->kept, own = playlist->own_count;
-    if (most < catalogue->leaders) most = catalogue->leaders;
-    if (most < own) most = own;
-    query->ids = malloc((2 * most + own) * sizeof *query->ids + 1);
-    query->gains = malloc(2 * most * sizeof *query->gains + 1);
-    if (!query->ids || !query->gains) return 0;
-    query->spare_ids = query->ids + most, query->without = query->ids + 2 * most;
-    query->spare_gains = query->gains + most;
+    int64_t own = playlist->own_count;
     query->playlist = playlist, playlist->found = 0;
+    query->without = malloc(own * sizeof *query->without + 1);
+    if (!query->without || !room(query, own)) return 0;
     for (int64_t i = 0; i < own; i++)
         if (playlist->own[i] >= 0) query->without[query->without_count++] = playlist->own[i];
     sort(query->without, query->gains, query->spare_ids, query->spare_gains, query->without_count);
-    if (catalogue->kept) all_votes(catalogue, query);
+    if (!all_gains(catalogue, query)) return 0;
     query->unit = quantise(playlist->vector, catalogue->length, query->rounded);
     for (int64_t i = 0; i < catalogue->length; i++) query->shift += ZERO_POINT * query->rounded[i];
     query->not_taken = query->not_done = (catalogue->tracks + CHUNK - 1) / CHUNK;
@@ -474,7 +529,8 @@ int64_t segue_best(struct pass *pass, struct playlist *playlists, int64_t count)
     if (ready == count) go_round(pass, queries, count);
     for (int64_t i = 0; i < count; i++) {
         struct playlist *playlist = &playlists[i];
-        free(queries[i].ids), free(queries[i].gains);
+        free(queries[i].ids), free(queries[i].gains), free(queries[i].without);
+        free(queries[i].spare_ids), free(queries[i].spare_gains);
         for (int64_t left = ready == count ? playlist->found : 0; left > 1; left--) {
             swap(playlist->best_scores, playlist->best, 0, left - 1);
             sink(playlist->best_scores, playlist->best, 0, left - 1);

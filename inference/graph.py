@@ -23,7 +23,7 @@ Inputs = Mapping[str, NDArray[np.int64]]
 
 _PLAYLIST = {"seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins"}
 _RANKED = {"ids", "scores"}
-_QUERY = ["query.vectors", "query.weights", "query.speakers"]
+_QUERY = ["query.vectors", "query.weights", "query.speakers", "query.loudness"]
 
 
 class Graph(Protocol):
@@ -101,11 +101,11 @@ class ScannedGraph:
 
     def run(self, inputs: Inputs, k: int) -> tuple[Ids, Scores]:
         """Run it; as `Graph.run`."""
-        vectors, weights, speakers = self._session.run(_QUERY, dict(inputs))
+        vectors, weights, speakers, loudness = self._session.run(_QUERY, dict(inputs))
         # The catalogue's vectors are filled up with zeros to a power of two, as the integers of the graph want it.
         if (missing := self._length - vectors.shape[1]) > 0:
             vectors = np.concatenate([vectors, np.zeros((len(vectors), missing), vectors.dtype)], 1)
-        return self._scan.best_of_each(vectors, weights, speakers, inputs["seeds"], k)
+        return self._scan.best_of_each(vectors, weights, speakers, loudness, inputs["seeds"], k)
 
     def directions(self, tracks: Ids) -> Scores | None:
         """See `Graph.directions`."""

@@ -93,12 +93,55 @@ class Neighbours:
             raise ValueError(f"{tracks} tracks have the neighbours of {len(self.row)} speakers")
 
 
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """Which tracks are of one artist, or from one album: `train.kin`, in the form that the library reads.
+
+    Attributes:
+        of: (N,) int32 group of each track, -1 where unknown.
+        first: (G + 1,) int32 where each group begins in ``tracks``, and where the last one ends.
+        tracks: (M,) int32 tracks of one group after the other, rising within each.
+    """
+
+    of: NDArray[np.int32]
+    first: NDArray[np.int32]
+    tracks: NDArray[np.int32]
+
+    @classmethod
+    def among(cls, groups: NDArray[np.int32]) -> "Kin":
+        """Return the groups of tracks (N,), numbered from 1 on; one that is of an unknown group has 0.
+
+        Raises:
+            ValueError: A group is below 0.
+        """
+        size = np.bincount(groups)
+        tracks = np.argsort(groups, kind="stable")[size[0] :].astype(np.int32)
+        return cls(groups - np.int32(1), np.cumsum([0, *size[1:]]).astype(np.int32), tracks)
+
+
+class _Kin(ctypes.Structure):
+    """``struct kin`` of the library."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("of", "first", "tracks")),
+        ("groups", ctypes.c_int64),
+    )
+
+    @classmethod
+    def of_tracks(cls, kin: Kin | None) -> "_Kin":
+        """Return where the arrays of ``kin`` stand, or that there are no groups."""
+        if kin is None:
+            return cls(None, None, None, 0)
+        return cls(*(array.ctypes.data for array in (kin.of, kin.first, kin.tracks)), len(kin.first) - 1)
+
+
 class _Catalogue(ctypes.Structure):
     """``struct catalogue`` of the library."""
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("vectors", "scale", "popularity", "bias")),
         *((name, ctypes.c_void_p) for name in ("row", "neighbours", "said", "said_scale")),
+        *((name, _Kin) for name in ("artists", "albums")),
         *((name, ctypes.c_int64) for name in ("tracks", "length", "speakers", "kept", "leaders")),
     )
 
@@ -107,9 +150,9 @@ class _Playlist(ctypes.Structure):
     """``struct playlist`` of the library."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("vector", "heard", "own", "best", "best_scores")),
+        *((name, ctypes.c_void_p) for name in ("vector", "heard", "own", "loudness", "best", "best_scores")),
         *((name, ctypes.c_int64) for name in ("heard_count", "own_count", "k", "found")),
-        *((name, ctypes.c_float) for name in ("popularity", "neighbours", "titles")),
+        *((name, ctypes.c_float) for name in ("popularity", "neighbours", "titles", "artists", "albums")),
     )
 
 
@@ -122,12 +165,16 @@ class Table:
         scale: (N,) float32 what a track's numbers are multiplied by.
         prior: (2, N) float32 popularity, which a playlist weighs, and bias.
         neighbours: What tracks say for others, or None.
+        artists: Who is of which artist, or None…
+        albums: …and from which album.
     """
 
     vectors: NDArray[np.uint8]
     scale: Floats
     prior: Floats
     neighbours: Neighbours | None
+    artists: Kin | None = None
+    albums: Kin | None = None
 
     @classmethod
     def read(cls, model: Path, layout: Mapping[str, Any]) -> "Table":
@@ -136,7 +183,8 @@ class Table:
         Args:
             model: The bundle's ``model.onnx``.
             layout: ``vectors``, ``scale`` and ``prior``, each with its ``offset`` in bytes and its ``shape``, and
-                ``neighbours``: the same of the arrays of `Neighbours`, and ``leaders``; or without it.
+                ``neighbours``: the same of the arrays of `Neighbours`, and ``leaders``; or without it. Likewise
+                ``artists`` and ``albums``: which each track is of, from 1 on.
 
         Raises:
             BundleError: The layout does not fit the file or itself.
@@ -145,17 +193,23 @@ class Table:
             vectors = _array(model, np.dtype(np.uint8), layout["vectors"])
             scale, prior = (_array(model, np.dtype(np.float32), layout[name]) for name in ("scale", "prior"))
             neighbours = Neighbours.read(model, layout["neighbours"]) if "neighbours" in layout else None
+            artists, albums = (
+                Kin.among(_array(model, np.dtype(np.int32), layout[name])) if name in layout else None
+                for name in ("artists", "albums")
+            )
             if vectors.ndim != 2 or vectors.shape[1] > _LONGEST:
                 raise ValueError(f"vectors of shape {vectors.shape} cannot be scanned")
             if scale.shape != (len(vectors),) or prior.shape != (2, len(vectors)):
                 raise ValueError(f"{len(vectors)} vectors have scales {scale.shape} and a prior {prior.shape}")
             if neighbours is not None:
                 neighbours.check(len(vectors))
+            if any(kin is not None and kin.of.shape != scale.shape for kin in (artists, albums)):
+                raise ValueError(f"artists or albums are not of {len(vectors)} tracks")
         except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(
                 f"The manifest beside {model} says wrongly where its tracks stand ({error!r}); export the bundle again."
             ) from error
-        return cls(vectors, scale, prior, neighbours)
+        return cls(vectors, scale, prior, neighbours, artists, albums)
 
     def scan(self, threads: int | None = None, way: int | None = None) -> "Scan":
         """Return the table, ready to be scanned; as `Scan` otherwise.
@@ -192,37 +246,44 @@ class Scan:
             arrays += [others.row, others.ids, others.values, others.scale]
             numbers[2:] = [len(others.row), others.ids.shape[1], min(others.leaders, tracks)]
         places = [array.ctypes.data for array in arrays]
-        catalogue = _Catalogue(*places, *[None] * (8 - len(places)), *numbers)
+        kin = map(_Kin.of_tracks, (table.artists, table.albums))
+        catalogue = _Catalogue(*places, *[None] * (8 - len(places)), *kin, *numbers)
         self._pass = native.segue_open(ctypes.byref(catalogue), threads, way)
         if not self._pass:
             raise ValueError(f"{tracks} tracks by {length} cannot be scanned by {threads} threads in the way {way}")
         weakref.finalize(self, native.segue_close, self._pass).atexit = False
 
-    def best(self, vector: Floats, weights: Floats, heard: Ids, own: Ids, k: int) -> tuple[Ids, Floats]:
+    def best(
+        self, vector: Floats, weights: Floats, heard: Ids, loudness: Floats, own: Ids, k: int
+    ) -> tuple[Ids, Floats]:
         """Return the best ``k`` tracks for one playlist, or fewer where there are no more; as `best_of_each` otherwise.
 
         Args:
             vector: (D,) float32 of the playlist.
-            weights: (3,) how much popularity counts, and what the means of the largest votes become: of the
-                tracks' neighbours, and of the title's.
+            weights: (5,) how much popularity counts, what the means of the largest votes become, of the tracks'
+                neighbours and of the title's, and what who shares an artist or an album with a track gains.
             heard: (P,) int64 speakers whose neighbours gain: tracks, and N and more for n-grams, padded with -1.
+            loudness: (P,) how much each of them counts.
             own: (S,) int64 tracks that are left out, padded with -1.
             k: Most tracks that are wanted.
         """
-        ids, scores = self.best_of_each(vector[None], weights[None], heard[None], own[None], k)
+        ids, scores = self.best_of_each(vector[None], weights[None], heard[None], loudness[None], own[None], k)
         found = int((scores[0] > -np.inf).sum())
         return ids[0, :found], scores[0, :found]
 
-    def best_of_each(self, vectors: Floats, weights: Floats, heard: Ids, own: Ids, k: int) -> tuple[Ids, Floats]:
+    def best_of_each(
+        self, vectors: Floats, weights: Floats, heard: Ids, loudness: Floats, own: Ids, k: int
+    ) -> tuple[Ids, Floats]:
         """Return ids, int64 (B, k), best first and equal ones by id, and their scores, float32 (B, k).
 
         Where no track is left, an id is 0 and its score -inf.
 
         Args:
             vectors: (B, D) float32, one of each playlist.
-            weights: (B, 3) how much popularity counts, and what the means of the largest votes become: of the
-                tracks' neighbours, and of the title's.
+            weights: (B, 5) how much popularity counts, what the means of the largest votes become, of the tracks'
+                neighbours and of the title's, and what who shares an artist or an album with a track gains.
             heard: (B, P) int64 speakers whose neighbours gain: tracks, and N and more for n-grams, padded with -1.
+            loudness: (B, P) how much each of them counts.
             own: (B, S) int64 tracks that are left out, padded with -1.
             k: Most tracks that are wanted.
 
@@ -232,21 +293,23 @@ class Scan:
         tracks, length = self._table.vectors.shape
         batch, wanted = len(vectors), min(k, tracks)
         ids, scores = np.zeros((batch, k), np.int64), np.full((batch, k), -np.inf, np.float32)
-        vectors = np.ascontiguousarray(vectors, np.float32)
+        vectors, loudness = (np.ascontiguousarray(array, np.float32) for array in (vectors, loudness))
         heard, own = np.ascontiguousarray(heard, np.int64), np.ascontiguousarray(own, np.int64)
-        right = vectors.shape == (batch, length) and weights.shape == (batch, 3) and len(heard) == len(own) == batch
+        right = vectors.shape == (batch, length) and weights.shape == (batch, 5)
+        right = right and heard.shape == loudness.shape and len(heard) == len(own) == batch
         playlists = (_Playlist * batch)()
         for row, one in enumerate(playlists if right else ()):
-            one.vector, one.heard, one.own = (array[row].ctypes.data for array in (vectors, heard, own))
+            arrays = vectors, heard, own, loudness
+            one.vector, one.heard, one.own, one.loudness = (array[row].ctypes.data for array in arrays)
             one.best, one.best_scores = ids[row].ctypes.data, scores[row].ctypes.data
             one.heard_count, one.own_count, one.k = heard.shape[1], own.shape[1], wanted
-            one.popularity, one.neighbours, one.titles = weights[row]
+            one.popularity, one.neighbours, one.titles, one.artists, one.albums = weights[row]
         with aside():
             done = right and self._native.segue_best(self._pass, playlists, batch) == 0
         if not done:
             raise ValueError(
                 f"Playlists of {vectors.shape} numbers cannot be ranked among {tracks} tracks by {length}; they have "
-                "to be of that length and finite, with three weights each, and their tracks of that catalogue."
+                "to be of that length and finite, with five weights each, and their tracks of that catalogue."
             )
         return ids, scores
 

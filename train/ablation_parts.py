@@ -105,6 +105,16 @@ def _no_title_neighbours(model: Ranker) -> None:
 
 
 @torch.no_grad()
+def _no_recency(model: Ranker) -> None:
+    model.recency.fade.fill_(1.0)
+
+
+@torch.no_grad()
+def _no_kin(model: Ranker) -> None:
+    model.kin = None
+
+
+@torch.no_grad()
 def _no_prior(model: Ranker) -> None:
     model.popularity.zero_()
     if model.second is not None:
@@ -134,6 +144,8 @@ PARTS: Mapping[str, Part] = {
     "fold_in": Part("the mean of the seeds alone, which is all that training sees", switch=_no_fold_in),
     "neighbours": Part("no neighbours of tracks, which no training sees", switch=_no_neighbours),
     "title_neighbours": Part("no neighbours of titles, which no training sees", switch=_no_title_neighbours),
+    "recency": Part("all tracks of a playlist as loud as the last, as training sees them", switch=_no_recency),
+    "kin": Part("no votes of artists and albums, which no training sees", switch=_no_kin),
     "prior": Part(
         "no weight of popularity; each track's own bias stays",
         switch=_no_prior,

@@ -96,6 +96,22 @@ def validation(
     }
 
 
+def weighing(playlists: Playlists, most: int | None = None, seed: int = 0) -> dict[int, list[Example]]:
+    """Return, by number of seeds, the examples by which a ranker's weights are chosen.
+
+    The first tracks and the title, as `validation`, and at 25 as many examples again with any tracks: who shows a
+    long playlist may have shuffled it.
+
+    Args:
+        playlists: The playlists.
+        most: Bounds them.
+        seed: Draws which tracks, with a playlist's row.
+    """
+    examples = validation(playlists, (0, 1, 5, 10, 25, 50), most)
+    examples[25] += _of_category(playlists, "title+25random", most, seed)
+    return examples
+
+
 def by_category(playlists: Playlists, most: int | None = None, seed: int = 0) -> dict[str, list[Example]]:
     """Return the examples of each category of the RecSys Challenge 2018, by its name in `evaluation measure`.
 

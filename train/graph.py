@@ -27,9 +27,11 @@ READER = ("reader.vectors", "reader.asked", "reader.silence")
 FOLD_IN = ("fold_in.residual", "fold_in.asked", "fold_in.silence")
 LLARA = ("llara.residual", "llara.asked", "llara.silence")
 """What a part gives, whether any playlist of the batch asks for it, and what stands there where none does."""
-VECTORS, WEIGHTS, SPEAKERS = "query.vectors", "query.weights", "query.speakers"
-"""Playlists before they meet the catalogue: vectors (B, D); weights (B, 3) of popularity, of the tracks' neighbours and
-of the title's; and whose neighbours gain (B, P): tracks, from N on n-grams of the title, padded with -1."""
+VECTORS, WEIGHTS = "query.vectors", "query.weights"
+SPEAKERS, LOUDNESS = "query.speakers", "query.loudness"
+"""Playlists before they meet the catalogue: vectors (B, D); weights (B, 5) of popularity, of the tracks' neighbours, of
+the title's, and of their artists and albums; whose neighbours gain (B, P): tracks, from N on n-grams of the title,
+padded with -1; and how much each of these counts (B, P)."""
 _TRACKS_AT_ONCE = 2**16
 
 
@@ -68,7 +70,7 @@ class ServingGraph(nn.Module):
             self.prior[:, ids] = torch.stack([candidates[:, -1], bias])
         heard = ranker.llara is not None and bool(ranker.llara.gate.any())
         self.playlist, self.llara, self.reader = ranker.playlist, ranker.llara if heard else None, reader
-        self.neighbourhood = ranker.neighbourhood
+        self.neighbourhood, self.kin, self.recency = ranker.neighbourhood, ranker.kin, ranker.recency
         if self.neighbourhood is not None and compact is not None:
             self.neighbourhood = _fewer(self.neighbourhood, len(cold), compact)
         self.fold_in = ranker.fold_in if bool(ranker.fold_in.weight.any()) else None
@@ -84,7 +86,7 @@ class ServingGraph(nn.Module):
         """Names of what `forward` returns."""
         parts = ((self.reader, READER), (self.fold_in, FOLD_IN), (self.llara, LLARA))
         own = (name for part, names in parts if part is not None for name in names)
-        return ("logits", VECTORS, WEIGHTS, SPEAKERS, *own)
+        return ("logits", VECTORS, WEIGHTS, SPEAKERS, LOUDNESS, *own)
 
     def forward(
         self, seeds: Tensor, title_grams: Tensor, prompt_tokens: Tensor, unknown_tokens: Tensor, stand_ins: Tensor
@@ -102,8 +104,9 @@ class ServingGraph(nn.Module):
         present = torch.cat([here, told], 1)
         seen, others = torch.cat([known, unknown], 1).tensor_split([self.length], dim=2)  # each skeleton's numbers
         known, unknown = known[:, :, : self.length], unknown[:, :, : self.length]
-        playlist = self.playlist(seen, present, title_grams)
         count, silence = present.sum(1), torch.zeros(seeds.shape[0], self.length)
+        loudness = self.recency(count, own >= 0, stand_ins >= 0, told)
+        playlist = self.playlist(seen, loudness, title_grams)
         if self.fold_in is not None:
             residual = self.fold_in(seen, present)
             parts = (*parts, residual, (self.fold_in.weight[bucket_of(count)] != 0).any(), silence)
@@ -115,18 +118,22 @@ class ServingGraph(nn.Module):
             parts = (*parts, residual, (heard != 0).any(), silence.clone())
             playlist = playlist + residual
         if self.second is not None:
-            other = self.second(others, present, title_grams)
+            other = self.second(others, loudness, title_grams)
             playlist = torch.cat([(1 - self.share) * playlist, self.share * other], 1)
         weight = self.popularity_weight[bucket_of(count)].unsqueeze(1)
         # One product for both: what counts is how often rows of the catalogue's length are gone through.
         logits: Tensor = playlist @ self.columns + nn.functional.pad(weight, (0, 1), value=1.0) @ self.prior
-        weights, speakers = nn.functional.pad(weight, (0, 2)), ids
+        said = kin = torch.zeros(seeds.shape[0], 2)
+        if self.kin is not None:
+            kin = self.kin.weights(count, loudness)
+            logits = self.kin(logits, ids, loudness[:, : ids.shape[1]], kin)
+        loudness = loudness[:, : ids.shape[1]]
         if self.neighbourhood is not None:
             said = torch.stack([self.neighbourhood.weight, self.neighbourhood.title_weight], 1)[bucket_of(count)]
             heard = self.neighbourhood.heard(title_grams, count)
-            weights, speakers = torch.cat([weight, said], 1), torch.cat([ids, heard], 1)
-            logits = self.neighbourhood(logits, ids, heard, count)
-        return logits, playlist, weights, speakers, *parts
+            logits = self.neighbourhood(logits, ids, loudness, heard, count)
+            ids, loudness = torch.cat([ids, heard], 1), torch.cat([loudness, (heard >= 0).float()], 1)
+        return logits, playlist, torch.cat([weight, said, kin], 1), ids, loudness, *parts
 
     def _unknown(self, tokens: Tensor) -> Tensor:
         """Return (B, U, D) vectors of tracks given as words."""

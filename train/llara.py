@@ -22,8 +22,9 @@ from train.candidates import CandidateSampler
 from train.causal import load_causal
 from train.curves import learning_curves
 from train.encoder import LoadedEncoder, load_encoder, seeded, tokeniser
-from train.examples import validation
+from train.examples import weighing
 from train.inputs import catalogue_of, load_rows, playlists_of
+from train.kin import Kin
 from train.llara_model import Llara, Ranker
 from train.neighbourhood import Neighbourhood
 from train.neighbours import NeighbourTable
@@ -45,7 +46,9 @@ from train.tracking import log_plot, stage_run
 from train.weighing import (
     open_gates,
     weigh_fold_in,
+    weigh_kin,
     weigh_neighbours,
+    weigh_recency,
     weigh_second,
     weigh_title_neighbours,
     weigh_titles,
@@ -187,7 +190,7 @@ def build(config: Config, dataset: Dataset, loaded: LoadedEncoder) -> Ranker:
     if config.backbone_layers:
         llara = Llara(backbone_of(config, loaded), dimension, config.behaviour_tokens)
     second = second_skeleton(config, catalogue, loaded) if config.second.epochs else None
-    return Ranker(tracks, playlist, llara, neighbourhood, second)
+    return Ranker(tracks, playlist, llara, neighbourhood, second, Kin(catalogue))
 
 
 def second_skeleton(config: Config, catalogue: CatalogueTensors, loaded: LoadedEncoder) -> Ranker:
@@ -255,7 +258,7 @@ def training_of(
     counts = model.tracks.catalogue.count.numpy().astype(np.float64)
     return Training(
         playlists=playlists,
-        judged=validation(playlists_of(dataset, "validation"), most=judged),
+        judged=weighing(playlists_of(dataset, "validation"), most=judged),
         sampler=CandidateSampler(counts, len(playlists), config.negatives, config.negative_power),
         encoding=encoding_of(config, loaded, model),
         tokenise=tokeniser(loaded.tokenizer),
@@ -305,9 +308,11 @@ def train_in_phases(model: Ranker, plan: Sequence[Phase], training: Training, st
         if skeletons and phase is skeletons[-1]:
             model.level_second()
             weigh_second(model, training)
+            weigh_recency(model, training)
             weigh_fold_in(model, training)
             weigh_neighbours(model, training)
             weigh_title_neighbours(model, training)
+            weigh_kin(model, training)
     model.asks_second = True
 
 

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from train.backbone import Backbone
 from train.fold_in import FoldIn
+from train.kin import Kin
 from train.neighbourhood import Neighbourhood
+from train.recency import Recency
 from train.skeleton import BUCKETS, PlaylistVector, TrackVectors, bucket_of
 
 BEHAVIOUR_POSITION = 100
@@ -75,8 +77,9 @@ class Ranker(nn.Module):
         llara: Llara | None,
         neighbourhood: Neighbourhood | None = None,
         second: "Ranker | None" = None,
+        kin: Kin | None = None,
     ) -> None:
-        """Join the parts; without ``llara``, ``neighbourhood`` and ``second`` the skeleton ranks alone.
+        """Join the parts; without ``llara``, ``neighbourhood``, ``second`` and ``kin`` the skeleton ranks alone.
 
         ``second`` is another skeleton, trained by itself from another start: what two that erred in different places
         agree on is likelier to be so. Both are one product of longer vectors.
@@ -84,6 +87,7 @@ class Ranker(nn.Module):
         super().__init__()
         self.second = second
         self.tracks, self.playlist, self.llara, self.neighbourhood = tracks, playlist, llara, neighbourhood
+        self.kin, self.recency = kin, Recency()
         self.fold_in = FoldIn(tracks.own.embedding_dim)
         # The skeleton is trained first, and by itself: asking a silent language model would cost most of the time.
         self.reads_language = True
@@ -96,7 +100,13 @@ class Ranker(nn.Module):
         with torch.no_grad():
             self.popularity[0] = 1.0
 
-    def playlists(self, inputs: Mapping[str, Tensor], hidden: Tensor, behaviour: Tensor | None = None) -> Tensor:
+    def playlists(
+        self,
+        inputs: Mapping[str, Tensor],
+        hidden: Tensor,
+        behaviour: Tensor | None = None,
+        recency: Recency | None = None,
+    ) -> Tensor:
         """Return (B, D + 1): the playlists' vectors, and beside them how much plain popularity counts.
 
         D counts the numbers of both skeletons where two are asked.
@@ -105,12 +115,14 @@ class Ranker(nn.Module):
             inputs: ``segue.query.encode``'s arrays as tensors; unknown tracks are not read in training.
             hidden: (B, S) seeds that are shown by their text alone.
             behaviour: (B,) false where the curriculum withholds the behaviour tokens; None withholds none.
+            recency: How much each seed counts; None is the ranker's own. A second skeleton follows the first.
         """
         ids = nn.functional.pad(inputs["seeds"], (0, 1), value=-1)  # (B, S + 1): never without a column
         hidden = nn.functional.pad(hidden, (0, 1), value=False)
         present = ids >= 0
         seeds = self.tracks.seeds(ids.clamp(min=0), hidden)
-        vector = self.playlist(seeds, present, inputs["title_grams"])
+        recency = recency or self.recency
+        vector = self.playlist(seeds, recency(present.sum(1), present), inputs["title_grams"])
         if self.fold_in.weight.any():
             vector = vector + self.fold_in(seeds, present)
         if self.llara is not None and self.reads_language:
@@ -121,7 +133,25 @@ class Ranker(nn.Module):
         first = torch.cat([vector, weight], 1)
         if self.beside is None:
             return first
-        return self._side_by_side(first, self.beside.playlists(inputs, hidden[:, :-1]))
+        return self._side_by_side(first, self.beside.playlists(inputs, hidden[:, :-1], recency=recency))
+
+    def votes(self, logits: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return logits (B, N) with what the playlists' neighbours, artists and albums add.
+
+        Args:
+            logits: (B, N) products of `playlists` and `candidates`, with their biases.
+            inputs: As `playlists` takes them.
+        """
+        seeds = nn.functional.pad(inputs["seeds"], (0, 1), value=-1)  # never without a column
+        count = (seeds >= 0).sum(1)
+        loudness = self.recency(count, seeds >= 0)
+        # Silent parts are not asked: each costs as much as the product that makes the logits.
+        if self.neighbourhood is not None and self.neighbourhood.is_heard:
+            heard = self.neighbourhood.heard(inputs["title_grams"], count)
+            logits = self.neighbourhood(logits, seeds, loudness, heard, count)
+        if self.kin is not None and self.kin.is_heard:
+            logits = self.kin(logits, seeds, loudness, self.kin.weights(count, loudness))
+        return logits
 
     @property
     def beside(self) -> "Ranker | None":

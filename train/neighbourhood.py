@@ -39,6 +39,11 @@ class Neighbourhood(nn.Module):
         self.title_weight: Tensor
         self.grams = grams
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether any weight lets it add something."""
+        return bool(self.weight.any() or self.title_weight.any())
+
     def heard(self, title_grams: Tensor, count: Tensor) -> Tensor:
         """Return n-grams (B, G) as speakers, -1 where there is none or the number of tracks makes it silent.
 
@@ -49,24 +54,27 @@ class Neighbourhood(nn.Module):
         listened = (title_grams >= 0) & (self.title_weight[bucket_of(count)] != 0).unsqueeze(1)
         return torch.where(listened, title_grams + (len(self.row) - self.grams), -1)
 
-    def forward(self, logits: Tensor, seeds: Tensor, heard: Tensor, count: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, seeds: Tensor, loudness: Tensor, heard: Tensor, count: Tensor) -> Tensor:
         """Return logits (B, N) with what each track's score gains.
 
         Args:
             logits: (B, N) scores so far.
             seeds: (B, S) catalogue ids, padded with -1; S >= 1.
+            loudness: (B, S) how much each counts, 0 where there is none.
             heard: (B, G) n-grams as `heard` returns them.
             count: (B,) tracks of each playlist, those that the catalogue lacks included.
         """
-        logits = self._gain(logits, seeds, self.weight[bucket_of(count)])
-        return self._gain(logits, heard, self.title_weight[bucket_of(count)]) if self.grams else logits
+        logits = self._gain(logits, seeds, loudness, self.weight[bucket_of(count)])
+        if not self.grams:
+            return logits
+        return self._gain(logits, heard, (heard >= 0).float(), self.title_weight[bucket_of(count)])
 
-    def _gain(self, logits: Tensor, speakers: Tensor, weight: Tensor) -> Tensor:
-        """Return logits (B, N) with what speakers (B, P) give in all, of a weight (B,)."""
+    def _gain(self, logits: Tensor, speakers: Tensor, loudness: Tensor, weight: Tensor) -> Tensor:
+        """Return logits (B, N) with what speakers (B, P), each as loud as (B, P), give in all, of a weight (B,)."""
         # Looked up as embeddings, which export as plain Gathers; the tables stay 32-bit integers in the graph.
         rows = nn.functional.embedding(speakers.clamp(min=0), self.row.unsqueeze(1)).squeeze(2).long()  # (B, P)
         ids = nn.functional.embedding(rows, self.ids).flatten(1).long()  # (B, P * K)
-        values = (nn.functional.embedding(rows, self.values) * (speakers >= 0).unsqueeze(2)).flatten(1)
+        values = (nn.functional.embedding(rows, self.values) * loudness.unsqueeze(2)).flatten(1)
         summed = torch.zeros_like(logits).scatter_add(1, ids, values)
         leaders = summed.topk(min(LEADERS, logits.shape[1]), dim=1).values.mean(1, keepdim=True)
         # Scattered once more: a row of the catalogue's length is long, and P * K numbers are few.

@@ -244,27 +244,48 @@ def _hide(counts: Tensor, training: Training, rng: np.random.Generator) -> Tenso
     return torch.from_numpy(rng.random(tuple(counts.shape), dtype=np.float32)) < chance
 
 
-def judge(model: Ranker, training: Training) -> dict[int, float]:
-    """Return NDCG@500 over the whole catalogue by number of seeds, on the validation examples.
+def judge(model: Ranker, training: Training, known: bool = False) -> dict[int, float]:
+    """Return NDCG@500 over the whole catalogue by number of seeds, on the validation examples; as `judge_each`.
 
     Of a team, each ranks its part of them.
     """
-    return {count: training.team.mean(values) for count, values in judge_each(model, training).items()}
+    return {count: training.team.mean(values) for count, values in judge_each(model, training, known).items()}
 
 
-def judge_each(model: Ranker, training: Training) -> dict[int, NDArray[np.float64]]:
-    """Return as `judge`, for each of this worker's examples by itself (n,)."""
+def judge_each(model: Ranker, training: Training, known: bool = False) -> dict[int, NDArray[np.float64]]:
+    """Return as `judge`, for each of this worker's examples by itself (n,).
+
+    Args:
+        model: The ranker.
+        training: Whose examples judge.
+        known: Whether only tracks that a training playlist holds are ranked and looked for. A catalogue's other tracks
+            are in it because a playlist of validation or test holds them, so that they look far likelier than new
+            tracks are; an example that is followed by such alone then says nothing, and counts 0.
+    """
     asked = {count: examples for count, examples in training.judged.items() if examples}
     own = {count: examples[training.team.part(len(examples))] for count, examples in asked.items()}
-    lists = rank(model, training, own)
-    return {count: ndcg(lists[count], [set(e.targets.tolist()) for e in own[count]], 500) for count in asked}
+    lists, past = rank(model, training, own, known), model.tracks.catalogue.count.numpy()
+    wanted = {count: [_wanted(example, past, known) for example in own[count]] for count in asked}
+    return {count: np.nan_to_num(ndcg(lists[count], wanted[count], 500)) for count in asked}
 
 
-def rank(model: Ranker, training: Training, asked: Mapping[int, Sequence[Example]]) -> dict[int, NDArray[np.int64]]:
-    """Return the best 500 of the whole catalogue (examples, 500) for each group of examples, seeds left out."""
+def _wanted(example: Example, past: NDArray[np.float32], known: bool) -> set[int]:
+    targets = example.targets[past[example.targets] > 0] if known else example.targets
+    return set(targets.tolist())
+
+
+def rank(
+    model: Ranker, training: Training, asked: Mapping[int, Sequence[Example]], known: bool = False
+) -> dict[int, NDArray[np.int64]]:
+    """Return the best 500 of the whole catalogue (examples, 500) for each group of examples, seeds left out.
+
+    With ``known``, tracks that no training playlist holds stand behind all others.
+    """
     with torch.no_grad():
         everything = torch.arange(len(model.tracks.catalogue.count))
         vectors, bias = model.candidates(everything, model.tracks.catalogue.count == 0)
+        if known:
+            bias = bias.masked_fill(model.tracks.catalogue.count == 0, -torch.inf)
         nobody = np.empty((0, min(500, len(everything))), np.int64)
         return {
             group: np.concatenate([nobody, *(_rank(model, training, part, vectors, bias) for part in _parts(examples))])
@@ -282,10 +303,7 @@ def _rank(
     inputs = as_tensors(examples, training)
     hidden = model.tracks.catalogue.count[inputs["seeds"].clamp(min=0)] == 0
     logits = model.playlists(inputs, hidden) @ vectors.T + bias
-    if model.neighbourhood is not None:
-        seeds = nn.functional.pad(inputs["seeds"], (0, 1), value=-1)  # never without a column
-        count = (seeds >= 0).sum(1)
-        logits = model.neighbourhood(logits, seeds, model.neighbourhood.heard(inputs["title_grams"], count), count)
+    logits = model.votes(logits, inputs)
     for row, example in enumerate(examples):
         logits[row, list(example.query.seeds)] = -torch.inf
     top: NDArray[np.int64] = logits.topk(min(500, logits.shape[1]), dim=1).indices.numpy()

@@ -146,17 +146,19 @@ class PlaylistVector(nn.Module):
         for weight in (self.grams.weight, self.mixed.weight, self.mixed.bias):
             nn.init.zeros_(weight)
 
-    def forward(self, seeds: Tensor, present: Tensor, title_grams: Tensor) -> Tensor:
+    def forward(self, seeds: Tensor, loudness: Tensor, title_grams: Tensor) -> Tensor:
         """Return (B, D).
 
         Args:
             seeds: (B, S, D) seeds' vectors, S >= 1.
-            present: (B, S) false where there is no seed.
+            loudness: (B, S) how much each counts (`train.recency`), 0 where there is no seed.
             title_grams: (B, G) hashed n-grams, padded with -1.
         """
+        present = loudness > 0
         bucket = bucket_of(present.sum(1))
-        attention = (seeds @ self.attention).masked_fill(~present, -1e9).softmax(1)
-        pooled = ((attention * present).unsqueeze(-1) * seeds).sum(1)  # (B, D)
+        attention = (seeds @ self.attention).masked_fill(~present, -1e9).softmax(1) * loudness
+        attention = attention / attention.sum(1, keepdim=True).clamp(min=1e-20)
+        pooled = (attention.unsqueeze(-1) * seeds).sum(1)  # (B, D)
         title = self.title_weight[bucket].unsqueeze(1) * bag(self.grams, title_grams)
         folded = self.scale[bucket].unsqueeze(1) * (pooled @ self.fold_in)
         mixed = self.mixed(nn.functional.gelu(self.mix(torch.cat([folded, title], 1))))

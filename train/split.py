@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from segue.bundle import MODEL, QUERY_MODEL
 from train.constants import Model
-from train.graph import FOLD_IN, LLARA, READER, SPEAKERS, VECTORS, WEIGHTS, served
+from train.graph import FOLD_IN, LLARA, LOUDNESS, READER, SPEAKERS, VECTORS, WEIGHTS, served
 from train.neighbourhood import LEADERS
 from train.quantise import quantise
 
@@ -44,7 +44,8 @@ def write_serving_form(model: Model, folder: Path) -> dict[str, Any]:
     layout: dict[str, Any] = {**candidates, "vectors": {**candidates["vectors"], "shape": [tracks, length]}}
     if neighbours:
         layout["neighbours"] = {**neighbours, "leaders": LEADERS}
-    return {"scan": layout}
+    kin = {"artists": "kin.artist", "albums": "kin.album"}
+    return {"scan": layout | {name: places[of] for name, of in kin.items() if of in places}}
 
 
 def _tables(model: onnx.ModelProto) -> tuple[dict[str, str], dict[str, str]] | None:
@@ -76,7 +77,7 @@ def _before_the_catalogue(model: onnx.ModelProto) -> onnx.ModelProto:
     cut.CopyFrom(model)
     graph = cut.graph
     made = {name for node in graph.node for name in node.output}
-    outputs = {VECTORS: TensorProto.FLOAT, WEIGHTS: TensorProto.FLOAT, SPEAKERS: TensorProto.INT64}
+    outputs = dict.fromkeys((VECTORS, WEIGHTS, LOUDNESS), TensorProto.FLOAT) | {SPEAKERS: TensorProto.INT64}
     wanted, nodes = {*outputs, *made.intersection((*READER, *FOLD_IN, *LLARA))}, []  # `served` looks for the latter
     for node in reversed(graph.node):
         if wanted.intersection(node.output):

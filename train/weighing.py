@@ -1,4 +1,8 @@
-"""Weights that validation chooses once training is done: of titles, second skeleton, fold-in, neighbours and LLaRA."""
+"""Weights that validation chooses once training is done: of titles, second skeleton, recency and all that votes.
+
+Tracks that no training playlist holds take no part in a choice: a catalogue's are in it because a playlist of
+validation or test holds them, so that whatever ranks them high would look better than it is (docs/quality.md).
+"""
 
 import math
 from collections.abc import Iterable
@@ -39,9 +43,14 @@ def weigh_second(model: Ranker, training: Training, choices: tuple[float, ...] =
     figures = {}
     for choice in choices:
         model.second_share.fill_(choice)
-        judged = judge(model, training)
-        figures[choice] = sum(judged.values()) if judged else 0.0
+        figures[choice] = sum(judge(model, training, known=True).values())
     model.second_share.fill_(max(choices, key=lambda choice: figures[choice]))
+
+
+def weigh_recency(model: Ranker, training: Training, choices: tuple[float, ...] = (1.0, 0.97, 0.95, 0.9, 0.8)) -> None:
+    """Set by what power earlier tracks count less, by number of seeds, to the choice that ranks validation best."""
+    model.reads_language, model.asks_second = False, True
+    _weigh(model.recency.fade, model, training, choices, alone=1.0)
 
 
 def weigh_fold_in(
@@ -78,18 +87,53 @@ def weigh_title_neighbours(
         _weigh(model.neighbourhood.title_weight, model, training, choices, alone=None)
 
 
-def _weigh(weight: Tensor, model: Ranker, training: Training, choices: tuple[float, ...], alone: float | None) -> None:
-    """Fill ``weight`` (buckets,) in place with the best choices; ``alone``, if given, is where there are no seeds."""
+def weigh_kin(model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0)) -> None:
+    """Set how much a playlist's artists and albums count, by number of seeds, where that is proven to rank better.
+
+    Both begin at nothing, and artists are weighed first. What is not proven is silent: with a few first tracks the
+    validation's gain did not hold on further playlists (docs/quality.md).
+    """
+    if model.kin is not None:
+        model.reads_language, model.asks_second = False, True
+        for weight in (model.kin.artist_weight, model.kin.album_weight):
+            _weigh(weight, model, training, choices, alone=0.0, proven=True)
+
+
+def open_gates(model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.5, 1.0)) -> None:
+    """Open LLaRA's gate at the numbers of seeds where it is proven to rank validation better than its silence.
+
+    It takes most of a request's time, so it has to show what for. Elsewhere its gate is shut, and the served graph
+    leaves it out (`train.branch`).
+    """
+    if model.llara is not None:
+        _weigh(model.llara.gate, model, training, choices, alone=None, proven=True)
+
+
+def _weigh(
+    weight: Tensor,
+    model: Ranker,
+    training: Training,
+    choices: tuple[float, ...],
+    alone: float | None,
+    proven: bool = False,
+) -> None:
+    """Fill ``weight`` (buckets,) in place with the best choices; ``alone``, if given, is where there are no seeds.
+
+    With ``proven``, whatever is chosen in the place of the first choice ranks better by more than two standard errors
+    over the playlists.
+    """
     figures = {}
     for choice in choices:
         weight.fill_(choice)
-        figures[choice] = judge(model, training)
-    weight.fill_(alone or 0.0)
-    judged = figures[choices[0]]
-    for bucket, seeds in enumerate(BUCKETS if judged else ()):
-        nearest = _nearest(judged, seeds)
+        figures[choice] = judge_each(model, training, known=True)
+    weight.fill_(choices[0] if alone is None else alone)
+    first = figures[choices[0]]
+    for bucket, seeds in enumerate(BUCKETS if first else ()):
+        nearest = _nearest(first, seeds)
         if nearest or alone is None:
-            weight[bucket] = max(choices, key=lambda choice: figures[choice][nearest])
+            gains = {choice: _gain(figures[choice][nearest] - first[nearest], training.team) for choice in choices}
+            eligible = [choice for choice in choices if not proven or choice == choices[0] or gains[choice].least > 0]
+            weight[bucket] = max(eligible, key=lambda choice: gains[choice].mean)
 
 
 def _nearest(judged: Iterable[int], seeds: int) -> int:
@@ -97,30 +141,8 @@ def _nearest(judged: Iterable[int], seeds: int) -> int:
     return min(judged, key=lambda count: abs(math.log((count + 1) / (seeds + 1))))
 
 
-def open_gates(model: Ranker, training: Training, choices: tuple[float, ...] = (0.5, 1.0)) -> None:
-    """Open LLaRA's gate at the numbers of seeds where it is proven to rank validation better than its silence.
-
-    It takes most of a request's time, so it has to show what for: a gain of more than two standard errors over the
-    playlists. Elsewhere its gate is shut, and the served graph leaves it out (`train.branch`).
-    """
-    if model.llara is None:
-        return
-    gate, gains = model.llara.gate, {}
-    gate.zero_()
-    silent = judge_each(model, training)
-    for choice in choices:
-        gate.fill_(choice)
-        heard = judge_each(model, training)
-        gains[choice] = {count: _gain(heard[count] - silent[count], training.team) for count in silent}
-    gate.zero_()
-    for bucket, seeds in enumerate(BUCKETS if silent else ()):
-        nearest = _nearest(silent, seeds)
-        proven = [choice for choice in choices if gains[choice][nearest].least > 0]
-        gate[bucket] = max(proven, key=lambda choice: gains[choice][nearest].mean, default=0.0)
-
-
 class _Gain(NamedTuple):
-    """What LLaRA gains over the playlists of all workers: the mean, and what it is at least if chance was kind."""
+    """What a choice gains over the playlists of all workers: the mean, and what it is at least if chance was kind."""
 
     mean: float
     least: float

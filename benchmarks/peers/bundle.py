@@ -24,14 +24,14 @@ _GRAPH = """
 <ir_version: 10, opset_import: ["" : 18]>
 mean (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int64[B, U, L] unknown_tokens,
       int64[B, P] stand_ins)
-    => (float[B, D] query_vectors, float[B, W] query_weights, int64[B, S] query_speakers)
+    => (float[B, D] query_vectors, float[B, W] query_weights, int64[B, S] query_speakers, float[B, S] query_loudness)
 {
     zero = Constant <value: tensor = int64 {0}> ()
     first_axis = Constant <value: tensor = int64[1] {1}> ()
     last_axis = Constant <value: tensor = int64[1] {-1}> ()
     zero_point = Constant <value: tensor = float {128}> ()
     one = Constant <value: tensor = float {1}> ()
-    none = Constant <value: tensor = float[1, 3] {0, 0, 0}> ()
+    none = Constant <value: tensor = float[1, 5] {0, 0, 0, 0, 0}> ()
     known = GreaterOrEqual(seeds, zero)
     counted = Cast <to = 1> (known)
     safe = Max(seeds, zero)
@@ -49,12 +49,14 @@ mean (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int
     no_weights = Mul(counts, none)
     query_weights = Identity(no_weights)
     query_speakers = Identity(seeds)
+    query_loudness = Identity(counted)
 }
 """
 _OUTPUTS = {
     "query_vectors": ("query.vectors", TensorProto.FLOAT),
     "query_weights": ("query.weights", TensorProto.FLOAT),
     "query_speakers": ("query.speakers", TensorProto.INT64),
+    "query_loudness": ("query.loudness", TensorProto.FLOAT),
 }
 
 

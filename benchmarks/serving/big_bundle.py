@@ -27,6 +27,7 @@ from train.compact import Compact
 from train.encoder import load_encoder
 from train.export import heard_encoding
 from train.graph import ServingGraph, export_float
+from train.kin import Kin
 from train.llara_model import Llara, Ranker
 from train.neighbourhood import Neighbourhood
 from train.neighbours import NeighbourTable
@@ -82,6 +83,9 @@ def random_ranker(tracks: int, second: bool, compact: Compact) -> tuple[ServingG
     ranker.neighbourhood = Neighbourhood(random_neighbours(tracks, GRAM_BUCKETS), GRAM_BUCKETS)
     ranker.neighbourhood.weight.fill_(1.0)
     ranker.neighbourhood.title_weight[:2] = 0.5  # without a track, or with one
+    ranker.kin = Kin(catalogue)
+    ranker.kin.artist_weight[4:] = ranker.kin.album_weight[4:] = 1.0  # from five tracks on
+    ranker.recency.fade[-1] = 0.9
     encoding = heard_encoding(Encoding(loaded.cls_id, loaded.sep_id, gram_buckets=GRAM_BUCKETS), ranker)
     reader = WordReader(loaded.pieces, DIMENSION * (1 + second), MOST_PAIRS).eval()
     ranker.fold_in.know(ranker.tracks.own.weight.detach())

@@ -19,7 +19,7 @@ import psutil
 from inference.scan import Scan, Table
 
 _NOBODY = np.array([-1])
-_WEIGHTS = np.ones(3, np.float32)
+_SILENCE, _WEIGHTS = np.zeros(1, np.float32), np.ones(5, np.float32)
 
 
 def made_up(tracks: int, length: int) -> Table:
@@ -38,7 +38,7 @@ def alone(table: Table, scan: Scan, queries: Any) -> dict[str, float]:
     asked, read = [], []
     for query in queries:
         read.append(_seconds(table.vectors.max))
-        asked.append(_seconds(lambda query=query: scan.best(query, _WEIGHTS, _NOBODY, _NOBODY, 500)))
+        asked.append(_seconds(lambda query=query: scan.best(query, _WEIGHTS, _NOBODY, _SILENCE, _NOBODY, 500)))
     found = {"read": 1e3 * float(np.median(read)), "query": 1e3 * float(np.median(asked))}
     return found | {"query_over_read": found["query"] / found["read"]}
 
@@ -51,7 +51,7 @@ def at_once(scan: Scan, queries: Any, threads: int, seconds: float) -> dict[str,
         took, number = [], first
         while time.perf_counter() < stop:
             query = queries[number % len(queries)]
-            took.append(_seconds(lambda: scan.best(query, _WEIGHTS, _NOBODY, _NOBODY, 500)))  # noqa: B023 - called at once
+            took.append(_seconds(lambda: scan.best(query, _WEIGHTS, _NOBODY, _SILENCE, _NOBODY, 500)))  # noqa: B023 - called at once
             number += threads
         return took
 

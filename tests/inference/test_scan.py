@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from inference.scan import Floats, Ids, Neighbours, Scan, Table, library
+from inference.scan import Floats, Ids, Kin, Neighbours, Scan, Table, library
 from segue.errors import BundleError
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler was there when the package was installed")
 
-NOBODY = np.array([-1])
+NOBODY, SILENCE = np.array([-1]), np.zeros(1, np.float32)
 
 
 def random_table(tracks: int, length: int, seed: int = 0, rows: int = 9, kept: int = 30) -> Table:
-    """Return a table of random numbers, with neighbours; three speakers are no tracks."""
+    """Return a table of random numbers, with neighbours, artists and albums; three speakers are no tracks."""
     draw = np.random.default_rng(seed)
     said = -np.sort(-draw.integers(0, 128, (rows, kept), dtype=np.int8), axis=1)
     neighbours = Neighbours(
@@ -36,6 +36,7 @@ def random_table(tracks: int, length: int, seed: int = 0, rows: int = 9, kept: i
         draw.random(tracks, np.float32) * np.float32(0.01),
         draw.random((2, tracks), np.float32),
         neighbours,
+        *(Kin.among(draw.integers(0, 1 + tracks // size, tracks, np.int32)) for size in (20, 5)),
     )
 
 
@@ -46,6 +47,7 @@ class Wanted:
     vector: Floats
     weights: Floats
     heard: Ids
+    loudness: Floats
     own: Ids
 
     @classmethod
@@ -54,9 +56,10 @@ class Wanted:
         draw = np.random.default_rng(seed)
         tracks, length = table.vectors.shape
         own = draw.integers(-1, tracks, 6)
-        weights = draw.random(3, np.float32)
+        weights = draw.random(5, np.float32)
         heard = np.concatenate([own, draw.integers(tracks, size=1), draw.integers(tracks, tracks + 3, 2)])
-        return cls(draw.standard_normal((length,), np.float32), weights, heard, own)
+        loudness = draw.random(len(heard), np.float32)
+        return cls(draw.standard_normal((length,), np.float32), weights, heard, loudness, own)
 
     def scores(self, table: Table) -> NDArray[np.float32]:
         """Return the scores of all tracks by numpy, in the order of operations that the library promises."""
@@ -70,19 +73,30 @@ class Wanted:
         return scores
 
     def gains(self, table: Table) -> NDArray[np.float32]:
-        """Return what neighbours add to each track's score: those of tracks, and those of other speakers."""
-        tracks, known = len(table.vectors), self.heard[self.heard >= 0]
-        by_tracks = self._gains(table, known[known < tracks], self.weights[1])
-        return by_tracks + self._gains(table, known[known >= tracks], self.weights[2])
+        """Return what neighbours add to each track's score, of tracks and of other speakers, and artists and albums."""
+        tracks = len(table.vectors)
+        gained = self._gains(table, (self.heard >= 0) & (self.heard < tracks), self.weights[1])
+        gained += self._gains(table, self.heard >= tracks, self.weights[2])
+        for kin, weight in ((table.artists, self.weights[3]), (table.albums, self.weights[4])):
+            gained += self._kin_gains(kin, tracks, weight)
+        return gained
 
-    def _gains(self, table: Table, speakers: Ids, weight: np.float32) -> NDArray[np.float32]:
+    def _kin_gains(self, kin: Kin | None, tracks: int, weight: np.float32) -> NDArray[np.float32]:
+        loud: dict[int, np.float32] = {}
+        for speaker, loudness in zip(self.heard.tolist(), self.loudness, strict=True):
+            if kin is not None and 0 <= speaker < tracks and (group := int(kin.of[speaker])) >= 0:
+                loud[group] = loud[group] + loudness if group in loud else loudness
+        of = np.full(tracks, -1) if kin is None else kin.of
+        return np.array([loud.get(group, np.float32(0)) * weight for group in of.tolist()], np.float32)
+
+    def _gains(self, table: Table, speaking: NDArray[np.bool_], weight: np.float32) -> NDArray[np.float32]:
         gained = np.zeros(len(table.vectors), np.float32)
         others = table.neighbours
         if others is None:
             return gained
-        for speaker in speakers:
+        for speaker, loudness in zip(self.heard[speaking], self.loudness[speaking], strict=True):
             row = others.row[speaker]
-            np.add.at(gained, others.ids[row], others.values[row] * others.scale[row])
+            np.add.at(gained, others.ids[row], others.values[row] * others.scale[row] * loudness)
         leaders = min(others.leaders, len(gained))
         mean = np.float32(np.sort(gained)[::-1][:leaders].astype(np.float64).sum() / leaders)
         measured: NDArray[np.float32] = gained * (weight / max(mean, np.float32(1e-9)))
@@ -90,15 +104,14 @@ class Wanted:
 
     def best(self, table: Table, k: int, way: int | None = None) -> tuple[Ids, Floats]:
         """Return what the library says."""
-        return table.scan(way=way).best(self.vector, self.weights, self.heard, self.own, k)
+        return table.scan(way=way).best(self.vector, self.weights, self.heard, self.loudness, self.own, k)
 
 
 def best_of_each(scan: Scan, playlists: Sequence[Wanted], k: int) -> tuple[Ids, Floats]:
     """Ask for several playlists in one call."""
-    vectors, weights, heard, own = (
-        np.stack([getattr(one, name) for one in playlists]) for name in ("vector", "weights", "heard", "own")
-    )
-    return scan.best_of_each(vectors, weights, heard, own, k)
+    names = "vector", "weights", "heard", "loudness", "own"
+    vectors, weights, heard, loudness, own = (np.stack([getattr(one, name) for one in playlists]) for name in names)
+    return scan.best_of_each(vectors, weights, heard, loudness, own, k)
 
 
 @given(
@@ -169,7 +182,7 @@ def test_who_else_asks_changes_nothing(threads: int) -> None:
 def test_no_playlists_have_no_lists() -> None:
     """An empty batch is answered at once."""
     vectors, nobody = np.empty((0, 16), np.float32), np.empty((0, 1), np.int64)
-    ids, scores = random_table(9, 16).scan().best_of_each(vectors, vectors[:, :3], nobody, nobody, 3)
+    ids, scores = random_table(9, 16).scan().best_of_each(vectors, vectors[:, :5], nobody, vectors[:, :1], nobody, 3)
     assert ids.shape == scores.shape == (0, 3)
 
 
@@ -177,7 +190,7 @@ def test_tracks_that_differ_in_their_upper_bits_alone_are_left_out() -> None:
     """Ids are sorted some bits at a time, and bits that sort nothing end nothing."""
     table = random_table(9000, 16)
     own = np.array([8192, 4096, 2048, 6144])
-    wanted = replace(Wanted.random(table), own=own, heard=own)
+    wanted = replace(Wanted.random(table), own=own, heard=own, loudness=np.ones(4, np.float32))
     ids, scores = wanted.best(table, 9000)
     assert len(ids) == 8996
     assert scores.tobytes() == np.sort(wanted.scores(table))[::-1][:8996].tobytes()
@@ -190,23 +203,25 @@ def test_equal_scores_stand_by_id() -> None:
         np.repeat(table.vectors[:1], 300, 0), np.full(300, 0.5, np.float32), np.ones((2, 300), np.float32), None
     )
     for k in (1, 64, 100, 300):
-        ids, _ = Wanted(np.ones(32, np.float32), np.ones(3, np.float32), NOBODY, np.array([3])).best(table, k)
+        wanted = Wanted(np.ones(32, np.float32), np.ones(5, np.float32), NOBODY, SILENCE, np.array([3]))
+        ids, _ = wanted.best(table, k)
         assert ids.tolist() == [track for track in range(300) if track != 3][:k]
 
 
 def test_neighbours_that_say_nothing_add_nothing() -> None:
     """A playlist of unheard tracks ranks as one without neighbours does."""
     table = random_table(500, 32)
-    wanted = replace(Wanted.random(table), heard=NOBODY)
-    alone = wanted.best(replace(table, neighbours=None), 50)
+    wanted = replace(Wanted.random(table), heard=NOBODY, loudness=SILENCE)
+    alone = wanted.best(replace(table, neighbours=None, artists=None, albums=None), 50)
     assert [part.tobytes() for part in wanted.best(table, 50)] == [part.tobytes() for part in alone]
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"heard": np.array([503])},
-        {"heard": np.array([-2])},
+        {"heard": np.array([503]), "loudness": SILENCE},
+        {"heard": np.array([-2]), "loudness": SILENCE},
+        {"loudness": SILENCE},
         {"own": np.array([2**40])},
         {"vector": np.full(32, np.nan, np.float32)},
         {"vector": np.ones(31, np.float32)},
@@ -237,6 +252,9 @@ class Saved:
             "values": others.values,
             "scale": others.scale,
         }
+        for name, kin in (("artists", self.table.artists), ("albums", self.table.albums)):
+            assert kin is not None
+            parts[name] = kin.of + np.int32(1)
         data = b"something before"
         self.layout: dict[str, Any] = {"neighbours": {"leaders": others.leaders}}
         for place, arrays in ((self.layout, parts), (self.layout["neighbours"], spoken)):
@@ -272,6 +290,8 @@ def test_a_table_is_read_from_where_it_stands(saved: Saved) -> None:
         (("neighbours", "row", "offset"), 0),
         (("neighbours", "ids", "shape"), [9, 31]),
         (("neighbours", "leaders"), 0),
+        (("artists", "shape"), [39]),
+        (("albums", "offset"), 0),
     ],
 )
 def test_a_layout_that_does_not_fit_is_refused(saved: Saved, path: tuple[str, ...], value: object) -> None:

@@ -8,6 +8,7 @@ from tests.support.tiny_bert import WIDTH
 from train.backbone import EncoderBackbone
 from train.encoder import LoadedEncoder
 from train.interactions import Interactions
+from train.kin import Kin
 from train.llara_model import Llara, Ranker
 from train.neighbourhood import Neighbourhood
 from train.neighbours import NeighbourTable, neighbour_table
@@ -55,8 +56,12 @@ def tiny_ranker(loaded: LoadedEncoder, tracks: int = 600, loud: bool = True, see
     if loud:
         neighbourhood.weight.copy_(torch.linspace(0.0, 2.0, len(neighbourhood.weight)))
         neighbourhood.title_weight[:4] = torch.tensor([1.0, 0.5, 0.0, 0.25])
-    ranker = Ranker(vectors, playlist, llara, neighbourhood, tiny_second(catalogue) if loud else None)
+    kin = Kin(catalogue)
+    ranker = Ranker(vectors, playlist, llara, neighbourhood, tiny_second(catalogue) if loud else None, kin)
     if loud:
+        kin.artist_weight.copy_(torch.linspace(0.0, 2.0, len(kin.artist_weight)))
+        kin.album_weight[2:] = 0.5
+        ranker.recency.fade[4:] = 0.8
         ranker.second_share.fill_(0.4)
         with torch.no_grad():
             ranker.fold_in.know(start.tracks)

@@ -118,7 +118,7 @@ def test_one_command_measures_every_part(road: Road, capsys: pytest.CaptureFixtu
     rows = ablate(road, "all")
     assert list(rows) == list(PARTS)
     switched = {name for name, row in rows.items() if row["way"] == "switched off"}
-    assert switched == {"llara", "second", "fold_in", "neighbours", "title_neighbours"}
+    assert switched == {"llara", "second", "fold_in", "neighbours", "title_neighbours", "recency", "kin"}
     assert all({"0", "1", "5", "cold"} <= set(row["gains"]) for row in rows.values())
     assert "epoch" in capsys.readouterr().err
     report, picture = ((road.folder / "all" / name) for name in ("ablation.json", "ablation.png"))
@@ -155,7 +155,8 @@ def test_without_training_only_what_can_be_switched_off_is_measured(
     road: Road, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = ablate(road, "quick", "retrain=false")
-    assert set(rows) == {"text", "llara", "second", "fold_in", "neighbours", "title_neighbours", "prior"}
+    switched = {"text", "llara", "second", "fold_in", "neighbours", "title_neighbours", "recency", "kin", "prior"}
+    assert set(rows) == switched
     assert {row["way"] for row in rows.values()} == {"switched off"}
     told = capsys.readouterr()
     assert "Not measured, since nothing but a training without them could tell: lightgcn, projector" in told.out

@@ -24,11 +24,12 @@ def neighbourhood() -> Neighbourhood:
     return made
 
 
-def gain(neighbourhood: Neighbourhood, *seeds: list[int]) -> Tensor:
+def gain(neighbourhood: Neighbourhood, *seeds: list[int], loudness: tuple[float, ...] = (1.0,)) -> Tensor:
     """Return what every track gains for playlists of the same padded length."""
     ids = torch.tensor(seeds)
     before = torch.full((len(seeds), 6), 2.0)
-    gained: Tensor = neighbourhood(before, ids, ids[:, :0], (ids >= 0).sum(1)) - before
+    loud = torch.tensor([loudness]) * (ids >= 0)
+    gained: Tensor = neighbourhood(before, ids, loud, ids[:, :0], (ids >= 0).sum(1)) - before
     return gained
 
 
@@ -41,6 +42,12 @@ def test_seeds_speak_for_their_neighbours_and_add_up(neighbourhood: Neighbourhoo
     scores = gain(neighbourhood, [0, 2])[0]
     assert scores.tolist() == pytest.approx((scores[4] * torch.tensor([0, 0, 0, 1 / 6, 1, 1 / 6])).tolist(), rel=1e-5)
     assert scores[4] > 0
+
+
+def test_a_quiet_seed_says_less(neighbourhood: Neighbourhood) -> None:
+    """Of two that say the same the sum is 1½ times what one says; tracks that the quiet one alone names lose to it."""
+    scores = gain(neighbourhood, [0, 2], loudness=(1.0, 0.5))[0]
+    assert scores[[3, 4, 5]].tolist() == pytest.approx((scores[4] / 0.5 * torch.tensor([0.1, 0.5, 0.05])).tolist())
 
 
 def test_many_seeds_say_it_no_louder_than_one(neighbourhood: Neighbourhood) -> None:
@@ -70,15 +77,16 @@ def test_a_title_speaks_beside_the_tracks() -> None:
 
     def gain(seeds: Tensor, count: int) -> Tensor:
         counts = torch.tensor([count])
-        gained: Tensor = both(before, seeds, both.heard(grams, counts), counts)
+        gained: Tensor = both(before, seeds, (seeds >= 0).float(), both.heard(grams, counts), counts)
         return gained
 
     assert both.heard(grams, torch.tensor([0])).tolist() == [[3, -1]]
     assert both.heard(grams, torch.tensor([2])).tolist() == [[-1, -1]]
     silent = Neighbourhood(TABLE)
     silent.weight.fill_(1.0)
-    by_track = silent(before, one, nobody, torch.tensor([1]))
-    assert torch.allclose(gain(nobody, 0), 2 * silent(before, torch.tensor([[2]]), nobody, torch.tensor([1])))
+    loud, alone = torch.ones(1, 1), torch.tensor([1])
+    by_track = silent(before, one, loud, nobody, alone)
+    assert torch.allclose(gain(nobody, 0), 2 * silent(before, torch.tensor([[2]]), loud, nobody, alone))
     assert torch.allclose(gain(one, 1), by_track + gain(nobody, 0) / 4)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from segue.errors import InputError
 from tests.support.tiny_bert import tiny_encoder
-from tests.support.tiny_ranker import GRAMS, tiny_encoding, tiny_ranker, tiny_second
+from tests.support.tiny_ranker import GRAMS, tiny_catalogue, tiny_encoding, tiny_ranker, tiny_second
 from train.candidates import CandidateSampler, sampled_softmax
 from train.encoder import LoadedEncoder
 from train.examples import Example, Playlists, cut, draw, epoch, validation
@@ -25,11 +25,13 @@ from train.ranker_training import (
     as_tensors,
     calibrate,
     judge,
+    judge_each,
     parameters_of,
+    rank,
     train_phase,
 )
 from train.title_neighbours import with_titles
-from train.weighing import open_gates, weigh_fold_in, weigh_title_neighbours, weigh_titles
+from train.weighing import open_gates, weigh_fold_in, weigh_kin, weigh_recency, weigh_title_neighbours, weigh_titles
 
 TRACKS = 200
 SETTINGS = PhaseSettings(epochs=4, batch=16, table_rate=0.05, title_rate=0.05, net_rate=0.005, scalar_rate=0.02)
@@ -164,9 +166,9 @@ def test_titles_that_mislead_are_weighed_down_where_there_are_seeds(loaded: Load
     calibrate(model, training)
     train_phase(model, skeleton_phase(model, epochs=3), training, tmp_path / "c.pt", silent)
     torch.nn.init.normal_(model.playlist.grams.weight, std=3.0)  # titles that tell nothing, loudly
-    before = judge(model, training)
+    before = judge(model, training, known=True)
     weigh_titles(model, training)
-    after = judge(model, training)
+    after = judge(model, training, known=True)
     assert all(after[seeds] >= before[seeds] for seeds in before)
     assert after[1] > before[1]
     assert model.playlist.title_weight[0] == 1
@@ -181,9 +183,9 @@ def test_the_neighbours_of_titles_are_weighed_by_what_ranks_validation_best(load
     edges = Interactions.of(np.repeat(np.arange(160), 12), np.concatenate(playlists.tracks), 160, TRACKS)
     alone = neighbour_table(edges, 50, 5.0, 1.0)
     model.neighbourhood = Neighbourhood(with_titles(alone, edges, playlists.titles, GRAMS), GRAMS)
-    before = judge(model, training)
+    before = judge(model, training, known=True)
     weigh_title_neighbours(model, training)
-    after = judge(model, training)
+    after = judge(model, training, known=True)
     assert all(after[seeds] >= before[seeds] for seeds in before)
     assert after[0] > 1.4 * before[0]
     assert model.neighbourhood.title_weight[0] == 1
@@ -200,14 +202,70 @@ def test_the_fold_in_is_weighed_by_what_ranks_validation_best(loaded: LoadedEnco
     train_phase(model, skeleton_phase(model, epochs=6), training, tmp_path / "c.pt", silent)
     with torch.no_grad():
         model.playlist.fold_in.zero_()  # so that what seeds say is the fold-in's to tell
-    before = judge(model, training)
+    before = judge(model, training, known=True)
     weigh_fold_in(model, training, fewest=2)
-    after = judge(model, training)
+    after = judge(model, training, known=True)
     assert after[0] == before[0]
     assert after[5] > before[5]
     assert after[1] == before[1]
     assert not model.fold_in.weight[:2].any()
     assert model.fold_in.weight[4] > 0
+
+
+def album_playlists(count: int, seed: int) -> Playlists:
+    """Return playlists that hold ten of the tracks of each of two albums, the second album after the first.
+
+    Albums are those of `tests.support.tiny_ranker.tiny_catalogue`; nothing else tells what belongs together.
+    """
+    rng, album = np.random.default_rng(seed), tiny_catalogue(TRACKS).album.numpy()
+    pairs = [rng.choice(20, 2, replace=False) for _ in range(count)]
+    tracks = [np.concatenate([np.flatnonzero(album == one)[:10] for one in pair]).astype(np.int64) for pair in pairs]
+    return Playlists(tracks, ["mix"] * count, [""] * TRACKS)
+
+
+def test_kin_is_weighed_where_it_is_proven_to_help(loaded: LoadedEncoder) -> None:
+    """A ranker that learnt nothing hears the albums of a playlist's tracks; artists, who tell nothing, are silent."""
+    model = tiny_ranker(loaded, TRACKS, loud=False)
+    training = replace(training_on(loaded, model), judged=validation(album_playlists(40, seed=2), counts=(0, 1, 5)))
+    before = judge(model, training, known=True)
+    weigh_kin(model, training)
+    after = judge(model, training, known=True)
+    assert model.kin is not None
+    assert not model.kin.artist_weight.any()
+    assert model.kin.album_weight[0] == 0
+    assert (model.kin.album_weight[1:] > 0).all()
+    assert all(after[seeds] > before[seeds] + 0.1 for seeds in (1, 5))
+
+
+def test_recency_is_chosen_where_the_last_tracks_tell_what_follows(loaded: LoadedEncoder) -> None:
+    """Of thirteen shown tracks the last three are of the album that goes on; the ten before are of one that is over."""
+    model = tiny_ranker(loaded, TRACKS, loud=False)
+    assert model.kin is not None
+    model.kin.album_weight.fill_(4.0)
+    training = replace(training_on(loaded, model), judged=validation(album_playlists(40, seed=2), counts=(0, 5, 13)))
+    before = judge(model, training, known=True)
+    weigh_recency(model, training)
+    after = judge(model, training, known=True)
+    assert after[13] > before[13]
+    assert model.recency.fade[6] < 1
+    assert model.recency.fade[0] == 1
+
+
+def test_weights_are_not_chosen_by_tracks_without_a_past(loaded: LoadedEncoder) -> None:
+    """Who is followed by such alone counts nothing, and they stand in nobody's way."""
+    model = tiny_ranker(loaded, TRACKS, loud=False)
+    cold = np.flatnonzero(model.tracks.catalogue.count.numpy() == 0)
+    with torch.no_grad():
+        model.tracks.hidden_bias.fill_(1e3)  # which ranks all of them first
+    lists = [np.array([1, cold[0]]), np.array([1, 2, cold[1]])]
+    judged = validation(Playlists(lists, ["", ""], [""] * TRACKS), counts=(1,))
+    training = replace(training_on(loaded, model), judged=judged)
+    all_of_them, known = (judge_each(model, training, known=known)[1] for known in (False, True))
+    assert all_of_them[0] > 0
+    assert known[0] == 0
+    assert known[1] > 0
+    (ranked,) = rank(model, training, judged, known=True).values()
+    assert set(ranked[0, -len(cold) - 1 :]) >= set(cold)
 
 
 def test_a_second_skeleton_is_trained_by_itself(loaded: LoadedEncoder, tmp_path: Path) -> None:
@@ -224,10 +282,12 @@ def test_a_second_skeleton_is_trained_by_itself(loaded: LoadedEncoder, tmp_path:
     training = training_on(loaded, both)
     both.neighbourhood = None  # weighed after the share, as the fold-in is
     both.fold_in.weight.zero_()
-    reached = sum(judge(both, training).values())
+    both.recency.fade.fill_(1.0)
+    both.kin = None
+    reached = sum(judge(both, training, known=True).values())
     for share in (0.0, 0.35, 0.65):
         both.second_share.fill_(share)
-        assert sum(judge(both, training).values()) <= reached
+        assert sum(judge(both, training, known=True).values()) <= reached
 
 
 def test_llara_learns_over_a_skeleton_that_stays(loaded: LoadedEncoder, tmp_path: Path) -> None:
@@ -264,9 +324,9 @@ def test_llaras_gate_is_open_where_it_is_proven_to_help(loaded: LoadedEncoder, t
     model.playlist.title_weight.zero_()  # so that titles are LLaRA's to tell
     train_phase(model, llara_phase(model), training, tmp_path / "c.pt", silent)
     model.llara.gate.zero_()
-    before = judge(model, training)
+    before = judge(model, training, known=True)
     open_gates(model, training)
-    after = judge(model, training)
+    after = judge(model, training, known=True)
     assert model.llara.gate[0] > 0
     assert after[0] > before[0]
     assert all(after[seeds] >= before[seeds] for seeds in before)

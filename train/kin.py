@@ -1,0 +1,75 @@
+"""What a playlist's artists and albums add to the scores of all their tracks.
+
+A vector of 128 numbers draws tracks near that are heard together, and blurs who made them. Where a playlist holds an
+artist, or an album, more than once, it will likely hold it again: on playlists of which any tracks are shown no
+other part adds as much (docs/quality.md).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from train.skeleton import BUCKETS, CatalogueTensors, bucket_of
+
+
+class Kin(nn.Module):
+    """Adds to the scores of tracks that share their artist, or album, with a playlist's tracks."""
+
+    def __init__(self, catalogue: CatalogueTensors) -> None:
+        """Begin silent: the weights are chosen on validation after training (`train.weighing`).
+
+        A playlist that is trained on taught the vectors that its tracks belong together; it would trust this too
+        little.
+        """
+        super().__init__()
+        # Known to the dataset, and so not kept with the weights.
+        self.register_buffer("artist", _numbered(catalogue.artist, catalogue.artists), persistent=False)
+        self.register_buffer("album", _numbered(catalogue.album, catalogue.albums), persistent=False)
+        self.register_buffer("artist_weight", torch.zeros(len(BUCKETS)))
+        self.register_buffer("album_weight", torch.zeros(len(BUCKETS)))
+        self.artist: Tensor
+        self.album: Tensor
+        self.artist_weight: Tensor
+        self.album_weight: Tensor
+        self.artists, self.albums = catalogue.artists, catalogue.albums
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether any weight lets it add something."""
+        return bool(self.artist_weight.any() or self.album_weight.any())
+
+    def weights(self, count: Tensor, loudness: Tensor) -> Tensor:
+        """Return (B, 2) what a track's artist and album add for each that is as loud as the last track.
+
+        All tracks of a playlist together add the weight that validation chose, if they are of one artist and album.
+
+        Args:
+            count: (B,) tracks of each playlist.
+            loudness: (B, S) of all of them.
+        """
+        chosen = torch.stack([self.artist_weight, self.album_weight], 1)[bucket_of(count)]
+        return chosen / loudness.sum(1, keepdim=True).clamp(min=1)
+
+    def forward(self, logits: Tensor, seeds: Tensor, loudness: Tensor, weights: Tensor) -> Tensor:
+        """Return logits (B, N) with what each track's score gains.
+
+        Args:
+            logits: (B, N) scores so far.
+            seeds: (B, S) catalogue ids, padded with -1.
+            loudness: (B, S) how much each counts, 0 where there is none.
+            weights: (B, 2) as `weights` returns them.
+        """
+        logits = logits + _shared(self.artist, self.artists, seeds, loudness * weights[:, :1])
+        return logits + _shared(self.album, self.albums, seeds, loudness * weights[:, 1:])
+
+
+def _numbered(group: Tensor, groups: int) -> Tensor:
+    """Return groups (N,), the last of so many an unknown one, as int32 numbers from 1 on; the unknown one is 0."""
+    return ((group + 1) % groups).int()
+
+
+def _shared(of: Tensor, groups: int, seeds: Tensor, gain: Tensor) -> Tensor:
+    """Return (B, N) the sum of what seeds (B, S) add, ``gain`` (B, S), to tracks of the same group, ``of`` (N,)."""
+    # Looked up as an embedding, which exports as a plain Gather: the groups stay 32-bit integers in the graph.
+    group = nn.functional.embedding(seeds.clamp(min=0), of.unsqueeze(1)).squeeze(2).long()
+    summed = torch.zeros(seeds.shape[0], groups).scatter_add(1, group, gain * (group > 0))
+    return summed.index_select(1, of)
