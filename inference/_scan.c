@@ -52,7 +52,7 @@ struct catalogue {
 struct playlist {
     const float *vector; /* (length) */
     const int64_t *heard, *own; /* speakers whose neighbours gain, tracks that are left out; -1 is none */
-    const float *loudness; /* (heard) how much each of them counts */
+    const float *loudness, *kin_loudness; /* (heard) how much each counts, for its neighbours and for its artist and album */
     int64_t *best; /* (k), as best_scores: a heap while it is under way, then falling, equal scores by id */
     float *best_scores;
     int64_t heard_count, own_count, k, found; /* the last is written: how many there are, at most k */
@@ -315,7 +315,7 @@ static int64_t heard_groups(
     for (int64_t i = 0; i < most; i++) {
         int64_t track = playlist->heard[i];
         if (track < 0 || track >= catalogue->tracks || kin->of[track] < 0) continue;
-        groups[count] = kin->of[track], loudness[count++] = playlist->loudness[i];
+        groups[count] = kin->of[track], loudness[count++] = playlist->kin_loudness[i];
     }
     sort(groups, loudness, groups + most, loudness + most, count);
     return summed(groups, loudness, count);

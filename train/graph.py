@@ -31,7 +31,7 @@ VECTORS, WEIGHTS = "query.vectors", "query.weights"
 SPEAKERS, LOUDNESS = "query.speakers", "query.loudness"
 """Playlists before they meet the catalogue: vectors (B, D); weights (B, 5) of popularity, of the tracks' neighbours, of
 the title's, and of their artists and albums; whose neighbours gain (B, P): tracks, from N on n-grams of the title,
-padded with -1; and how much each of these counts (B, P)."""
+padded with -1; and how much each of these counts (B, 2, P), for its neighbours and for its artist and album."""
 _TRACKS_AT_ONCE = 2**16
 
 
@@ -124,16 +124,19 @@ class ServingGraph(nn.Module):
         # One product for both: what counts is how often rows of the catalogue's length are gone through.
         logits: Tensor = playlist @ self.columns + nn.functional.pad(weight, (0, 1), value=1.0) @ self.prior
         said = kin = torch.zeros(seeds.shape[0], 2)
+        loudness = kin_loudness = loudness[:, : ids.shape[1]]
         if self.kin is not None:
-            kin = self.kin.weights(count, loudness)
-            logits = self.kin(logits, ids, loudness[:, : ids.shape[1]], kin)
-        loudness = loudness[:, : ids.shape[1]]
+            kin_loudness = self.kin.recency(count, own >= 0, stand_ins >= 0, told)
+            kin, kin_loudness = self.kin.weights(count, kin_loudness), kin_loudness[:, : ids.shape[1]]
+            logits = self.kin(logits, ids, kin_loudness, kin)
         if self.neighbourhood is not None:
             said = torch.stack([self.neighbourhood.weight, self.neighbourhood.title_weight], 1)[bucket_of(count)]
             heard = self.neighbourhood.heard(title_grams, count)
             logits = self.neighbourhood(logits, ids, loudness, heard, count)
             ids, loudness = torch.cat([ids, heard], 1), torch.cat([loudness, (heard >= 0).float()], 1)
-        return logits, playlist, torch.cat([weight, said, kin], 1), ids, loudness, *parts
+            kin_loudness = nn.functional.pad(kin_loudness, (0, heard.shape[1]))
+        weights, loudness = torch.cat([weight, said, kin], 1), torch.stack([loudness, kin_loudness], 1)
+        return logits, playlist, weights, ids, loudness, *parts
 
     def _unknown(self, tokens: Tensor) -> Tensor:
         """Return (B, U, D) vectors of tracks given as words."""

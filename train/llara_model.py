@@ -150,6 +150,7 @@ class Ranker(nn.Module):
             heard = self.neighbourhood.heard(inputs["title_grams"], count)
             logits = self.neighbourhood(logits, seeds, loudness, heard, count)
         if self.kin is not None and self.kin.is_heard:
+            loudness = self.kin.recency(count, seeds >= 0)
             logits = self.kin(logits, seeds, loudness, self.kin.weights(count, loudness))
         return logits
 

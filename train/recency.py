@@ -1,9 +1,9 @@
 """How much each track of a playlist counts: what was added last says most of what comes next.
 
-The vectors know nothing of places. So the mean of the seeds, their neighbours' votes and those of their artists and
-albums count a track by a power of how many tracks of the playlist came after it. Validation chooses the power by number
-of tracks: long playlists gain much, short ones nothing, and those of which any tracks are shown lose
-(docs/quality.md).
+The vectors know nothing of places. So the mean of the seeds, and the votes of their neighbours, count a track by a power
+of how many tracks of the playlist came after it. Validation chooses the power by number of tracks: long playlists gain
+much, short ones nothing, and those of which any tracks are shown lose (docs/quality.md). The votes of artists and
+albums have a power of their own (`train.kin`).
 """
 
 import torch
@@ -15,10 +15,10 @@ from train.skeleton import BUCKETS, bucket_of
 class Recency(nn.Module):
     """How loud a playlist's tracks are, the earlier the less."""
 
-    def __init__(self) -> None:
-        """Begin with all as loud as the last; validation chooses once training is done (`train.weighing`)."""
+    def __init__(self, fade: float = 1.0) -> None:
+        """Begin with all as loud as the last, or with another power; validation may choose (`train.weighing`)."""
         super().__init__()
-        self.register_buffer("fade", torch.ones(len(BUCKETS)))
+        self.register_buffer("fade", torch.full((len(BUCKETS),), fade))
         self.fade: Tensor
 
     def forward(self, count: Tensor, *present: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ _GRAPH = """
 <ir_version: 10, opset_import: ["" : 18]>
 mean (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int64[B, U, L] unknown_tokens,
       int64[B, P] stand_ins)
-    => (float[B, D] query_vectors, float[B, W] query_weights, int64[B, S] query_speakers, float[B, S] query_loudness)
+    => (float[B, D] query_vectors, float[B, W] query_weights, int64[B, S] query_speakers, float[B, V, S] query_loudness)
 {
     zero = Constant <value: tensor = int64 {0}> ()
     first_axis = Constant <value: tensor = int64[1] {1}> ()
@@ -49,7 +49,8 @@ mean (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int
     no_weights = Mul(counts, none)
     query_weights = Identity(no_weights)
     query_speakers = Identity(seeds)
-    query_loudness = Identity(counted)
+    loud = Unsqueeze(counted, first_axis)
+    query_loudness = Concat <axis = 1> (loud, loud)
 }
 """
 _OUTPUTS = {

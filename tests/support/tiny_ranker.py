@@ -59,8 +59,7 @@ def tiny_ranker(loaded: LoadedEncoder, tracks: int = 600, loud: bool = True, see
     kin = Kin(catalogue)
     ranker = Ranker(vectors, playlist, llara, neighbourhood, tiny_second(catalogue) if loud else None, kin)
     if loud:
-        kin.artist_weight.copy_(torch.linspace(0.0, 2.0, len(kin.artist_weight)))
-        kin.album_weight[2:] = 0.5
+        kin.artist_weight[4:], kin.album_weight[4:] = 1.5, 0.5  # from five tracks on; below, a stand-in is as a seed
         ranker.recency.fade[4:] = 0.8
         ranker.second_share.fill_(0.4)
         with torch.no_grad():
