@@ -1,8 +1,8 @@
 """How much each track of a playlist counts: what was added last says most of what comes next.
 
-The vectors know nothing of places. So the mean of the seeds, and the votes of their neighbours, count a track by a power
-of how many tracks of the playlist came after it. Validation chooses the power by number of tracks: long playlists gain
-much, short ones nothing, and those of which any tracks are shown lose (docs/quality.md). The votes of artists and
+The vectors know nothing of places. So the mean of the seeds, and the votes of their neighbours, count a track by a
+power of how many tracks of the playlist came after it. Validation chooses the power by number of tracks: long playlists
+gain much, short ones nothing, and those of which any tracks are shown lose (docs/quality.md). The votes of artists and
 albums have a power of their own (`train.kin`).
 """
 

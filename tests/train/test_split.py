@@ -89,6 +89,7 @@ def test_a_scan_ranks_as_the_whole_graph_does(form: str, request: pytest.Fixture
         scanned.query(range(12), "rock"),
         scanned.query(range(0, 300, 3), "everything"),
         scanned.query([5, 6], "jazz 🎷", ("zz by yy",)),
+        scanned.query(range(8), "", ("zz by yy", "second by b"), (9, 30)),
         scanned.query([], "", ("zz by yy", "second by b"), (9, 30)),
     ]
     for batch in (queries, *([query] for query in queries)):
