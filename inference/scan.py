@@ -112,11 +112,13 @@ class Kin:
         """Return the groups of tracks (N,), numbered from 1 on; one that is of an unknown group has 0.
 
         Raises:
-            ValueError: A group is below 0.
+            ValueError: A group is below 0, or there are more groups than tracks.
         """
-        size = np.bincount(groups)
-        tracks = np.argsort(groups, kind="stable")[size[0] :].astype(np.int32)
-        return cls(groups - np.int32(1), np.cumsum([0, *size[1:]]).astype(np.int32), tracks)
+        if not 0 <= groups.min() <= groups.max() <= len(groups):
+            raise ValueError(f"{len(groups)} tracks cannot be of the groups {groups.min()} to {groups.max()}")
+        ends = np.cumsum(np.bincount(groups)).astype(np.int32)
+        tracks = np.argsort(groups, kind="stable")[ends[0] :].astype(np.int32)
+        return cls(groups - np.int32(1), ends - ends[0], tracks)
 
 
 class _Kin(ctypes.Structure):

@@ -273,6 +273,13 @@ def saved(tmp_path: Path) -> Saved:
     return Saved(tmp_path / "model.onnx")
 
 
+@pytest.mark.parametrize("groups", [[1, -1], [0, 3]])
+def test_groups_that_cannot_be_are_refused(groups: list[int]) -> None:
+    """Before anything as large as the largest number is made."""
+    with pytest.raises(ValueError, match="2 tracks cannot be of the groups"):
+        Kin.among(np.array(groups, np.int32))
+
+
 def test_a_table_is_read_from_where_it_stands(saved: Saved) -> None:
     """What was written is what is read."""
     read = Table.read(saved.file, saved.layout)
