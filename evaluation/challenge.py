@@ -58,11 +58,19 @@ class Team:
 
 @dataclass(frozen=True, slots=True)
 class Incomplete:
-    """A playlist of the challenge: its pid, its title or "", and what it shows of its tracks, in order."""
+    """A playlist of the challenge.
+
+    Attributes:
+        pid: Its id.
+        name: Its title or "".
+        seeds: What is shown of its tracks, in order.
+        ordered: Whether these follow one another; false where their places say that they are any of its tracks.
+    """
 
     pid: int
     name: str
     seeds: tuple[Wanted, ...]
+    ordered: bool = True
 
 
 def read_challenge(file: Path) -> list[Incomplete]:
@@ -95,7 +103,19 @@ def _incomplete(file: Path, number: int, entry: Any) -> Incomplete:
     if not isinstance(tracks, list) or not all(isinstance(track, dict) for track in tracks):
         raise InputError(f"The tracks of playlist {pid} in {file} are no list of objects; mend that playlist.")
     seeds = tuple(Wanted(*(text_of(track, name) for name in _NAMES)) for track in tracks)
-    return Incomplete(pid, text_of(entry, "name"), seeds)
+    return Incomplete(pid, text_of(entry, "name"), seeds, _follow_one_another([track.get("pos") for track in tracks]))
+
+
+def _follow_one_another(places: Sequence[Any]) -> bool:
+    """Return whether places (``pos``, from 0) leave out less than a tenth of what lies between; unknown ones do.
+
+    Who prepared the set may have dropped a track here and there, such as one without a URI.
+    """
+    known = [place for place in places if isinstance(place, int)]
+    if len(known) < max(2, len(places)):
+        return True
+    span = max(known) - min(known) + 1
+    return len(known) > 0.9 * span
 
 
 def submit(bundle: Path, challenge: Path, output: Path, team: Team) -> int:
@@ -175,7 +195,10 @@ class _Continuing:
     def _queries(self, playlists: Sequence[Incomplete]) -> list[Query]:
         """Return playlists in the bundle's words, as the service would."""
         matched = match_all(self._ranker.catalogue, [playlist.seeds for playlist in playlists])
-        return [query_of(self._ranker, one, playlist.name) for one, playlist in zip(matched, playlists, strict=True)]
+        return [
+            query_of(self._ranker, one, playlist.name, playlist.ordered)
+            for one, playlist in zip(matched, playlists, strict=True)
+        ]
 
 
 def verify(challenge: Path, submission: Path) -> int:

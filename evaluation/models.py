@@ -104,7 +104,10 @@ class BundleModel:
     def queries(self, questions: Sequence[Question]) -> list[Query]:
         """Return the questions in the bundle's words, each seed as a client names it: by its URI, title and artist."""
         matched = match_all(self._names, [[_named(self._tracks[seed]) for seed in one.seeds] for one in questions])
-        return [query_of(self._ranker, one, question.title) for one, question in zip(matched, questions, strict=True)]
+        return [
+            query_of(self._ranker, one, question.title, question.ordered)
+            for one, question in zip(matched, questions, strict=True)
+        ]
 
     def rank(self, questions: Sequence[Question], k: int) -> NDArray[np.int64]:
         """See `Model.rank`."""

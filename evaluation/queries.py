@@ -31,6 +31,7 @@ class Question:
         seeds: Track numbers shown, in order.
         title: The playlist's title, or "".
         relevant: Track numbers hidden, in order, none of them a seed.
+        ordered: Whether the seeds are the playlist's first tracks, and so stand in the order in which they were added.
     """
 
     playlist: int
@@ -38,6 +39,7 @@ class Question:
     seeds: tuple[int, ...]
     title: str
     relevant: tuple[int, ...]
+    ordered: bool = True
 
 
 def ask(playlists: Sequence[Playlist]) -> list[Question]:
@@ -81,6 +83,7 @@ def hide(
         tuple(tracks[i] for i in shown),
         playlist.name if with_title else "",
         tuple(track for i, track in enumerate(tracks) if i not in visible),
+        choose is None,
     )
 
 

@@ -68,6 +68,7 @@ def _add_predict(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     predict.add_argument(
         "--diversity", type=float, default=0, metavar="X", help="from 0, by score, to 1, by moods (default: 0)"
     )
+    predict.add_argument("--unordered", action="store_true", help="the tracks stand in no order, as liked songs do")
     predict.set_defaults(run=_predict)
 
 
@@ -168,7 +169,8 @@ def _serve(options: argparse.Namespace) -> None:
 def _predict(options: argparse.Namespace) -> None:
     ranker = Model.load(options.bundle).ranker
     wanted = [_parse_track(text) for text in options.track]
-    print(_table(continue_playlist(ranker, wanted, options.title, options.k, options.diversity), ranker.catalogue))
+    given = options.title, options.k, options.diversity, not options.unordered
+    print(_table(continue_playlist(ranker, wanted, *given), ranker.catalogue))
 
 
 def _parse_track(text: str) -> Wanted:

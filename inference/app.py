@@ -89,7 +89,8 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         environment = service.settings.environment
 
         def work() -> tuple[Matched, bytes]:
-            found = continue_playlist(model.ranker, wanted, request.name or "", request.k, request.diversity)
+            title, order = request.name or "", request.ordered
+            found = continue_playlist(model.ranker, wanted, title, request.k, request.diversity, order)
             return found.matched, predict_answer(found, model, service.impressions.new(model.digest, environment))
 
         matched, body = await service.work.do(work)

@@ -22,21 +22,22 @@ class Continuation:
 
 
 def continue_playlist(
-    ranker: Ranker, wanted: Sequence[Wanted], title: str, k: int, diversity: float = 0.0
+    ranker: Ranker, wanted: Sequence[Wanted], title: str, k: int, diversity: float = 0.0, ordered: bool = True
 ) -> Continuation:
     """Return the best ``k`` tracks to follow a playlist, or fewer where the catalogue has no more.
 
-    Above a ``diversity`` of 0 they share their places among its moods (`Ranker.rank`).
+    Above a ``diversity`` of 0 they share their places among its moods (`Ranker.rank`). ``ordered`` is that of
+    `segue.query.Query`.
 
     Raises:
         InputError: A text is no valid Unicode, ``k`` is below 1, or ``diversity`` is not from 0 to 1.
     """
     matched = match(ranker.catalogue, wanted)
-    ids, scores = ranker.rank([query_of(ranker, matched, title)], k, diversity)
+    ids, scores = ranker.rank([query_of(ranker, matched, title, ordered)], k, diversity)
     found = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
     return Continuation(tuple((track, score) for track, score in found if track >= 0), matched)
 
 
-def query_of(ranker: Ranker, matched: Matched, title: str) -> Query:
+def query_of(ranker: Ranker, matched: Matched, title: str, ordered: bool = True) -> Query:
     """Return a playlist whose tracks were matched as the question that ``ranker`` is asked."""
-    return ranker.query(matched.seeds, title, matched.unknown, matched.stand_ins)
+    return ranker.query(matched.seeds, title, matched.unknown, matched.stand_ins, ordered)

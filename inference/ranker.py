@@ -74,7 +74,12 @@ class Ranker:
         return ranker
 
     def query(
-        self, seeds: Sequence[int], title: str = "", unknown: Sequence[str] = (), stand_ins: Sequence[int] = ()
+        self,
+        seeds: Sequence[int],
+        title: str = "",
+        unknown: Sequence[str] = (),
+        stand_ins: Sequence[int] = (),
+        ordered: bool = True,
     ) -> Query:
         """Return a playlist to continue; a repeated seed counts once.
 
@@ -85,6 +90,7 @@ class Ranker:
             title: Its title, or "".
             unknown: Tracks that the catalogue lacks, each as words (`segue.track.track_words`).
             stand_ins: Catalogue ids that are read beside them (`inference.matching.stand_ins`).
+            ordered: Whether its tracks stand in the order in which they were added.
 
         Raises:
             InputError: A seed or a stand-in is not of this catalogue.
@@ -93,7 +99,7 @@ class Ranker:
         beside = tuple(dict.fromkeys(int(track) for track in stand_ins if track not in distinct))
         self._check_seeds((*distinct, *beside))
         words = tuple(track.words for track in self.catalogue.tracks(distinct[-self.encoding.prompt_tracks :]))
-        return Query(distinct, title, tuple(unknown), words, beside)
+        return Query(distinct, title, tuple(unknown), words, beside, ordered)
 
     def rank(self, queries: Sequence[Query], k: int = 500, diversity: float = 0.0) -> tuple[Ids, Scores]:
         """Return the best ``k`` tracks of the whole catalogue for each of B playlists, without their own tracks.

@@ -78,6 +78,11 @@ class PredictRequest(BaseModel):
         allow_inf_nan=False,
         description="How much the recommendations share their places among the playlist's moods: 0, by score, to 1.",
     )
+    ordered: bool = Field(
+        True,
+        strict=True,
+        description="Whether the tracks stand in the order in which they were added; false for liked songs.",
+    )
 
     @model_validator(mode="after")
     def _something_to_go_by(self) -> "PredictRequest":

@@ -26,12 +26,14 @@ class Query:
     """A playlist to continue.
 
     Attributes:
-        seeds: Catalogue ids of the tracks that it holds, in order.
+        seeds: Catalogue ids of the tracks that it holds, in order where it has one.
         title: Its title in any spelling, or "".
         unknown: Tracks that the catalogue lacks, each as words (`segue.track.track_words`).
         words: The last known seeds as words, in the order of ``seeds``; a language model reads the last few.
         stand_ins: Catalogue ids that are read beside ``unknown``, such as other tracks of their artists; like any track
             that the playlist does not hold they can be recommended.
+        ordered: Whether its tracks stand in the order in which they were added. Those of a collection do not, nor does
+            a sample of a playlist; the last ones then say no more than the others.
     """
 
     seeds: tuple[int, ...] = ()
@@ -39,6 +41,7 @@ class Query:
     unknown: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     stand_ins: tuple[int, ...] = ()
+    ordered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +116,8 @@ def encode(
     Returns:
         ``seeds`` (B, S) catalogue ids, padded with -1; ``title_grams`` (B, G), padded with -1;
         ``prompt_tokens`` (B, T), padded with 0; ``unknown_tokens`` (B, U, L), padded with 0; ``stand_ins`` (B, P)
-        catalogue ids, padded with -1. S, G, T, U, L and P are the largest of the batch; S and P can be 0, the others
-        are at least 1.
+        catalogue ids, padded with -1; ``ordered`` (B,), 0 where the tracks stand in no order, else 1. S, G, T, U, L
+        and P are the largest of the batch; S and P can be 0, the others are at least 1.
     """
     seeds = [_last_first(query.seeds, encoding.seed_limit) for query in queries]
     grams = [title_grams(query.title, encoding.gram_buckets, encoding.gram_limit) for query in queries]
@@ -137,6 +140,7 @@ def encode(
         "prompt_tokens": _pad(prompts, 0, 1),
         "unknown_tokens": _pad_twice([[framed(pieces[text], encoding) for text in texts] for texts in unknown]),
         "stand_ins": _pad([_last_first(query.stand_ins, encoding.unknown_limit) for query in queries], -1, 0),
+        "ordered": np.array([query.ordered for query in queries], np.int64),
     }
 
 

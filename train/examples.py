@@ -1,7 +1,7 @@
 """Training examples: playlists cut into seeds and what follows, from no seed at all to many."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ SEED_COUNTS = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 35, 50)
 SEED_WEIGHTS = (3.5, 3.0, 1.0, 1.0, 1.0, 2.0, 1.0, 2.0, 1.0, 1.0, 1.5, 0.7, 0.5)
 """How often each number of seeds is drawn: title-only and one-track playlists are the ones that matter most."""
 
+UNORDERED = -1
+"""Stands for a number of seeds where examples have any 25 of a playlist's tracks, and say that they have no order."""
 CATEGORIES = ("title", "title+1", "title+5", "5", "title+10", "10", "title+25", "title+25random", "title+100")
 
 
@@ -41,14 +43,15 @@ class Example:
     targets: NDArray[np.int64]
 
 
-def cut(playlists: Playlists, row: int, chosen: NDArray[np.int64], title: bool) -> Example:
+def cut(playlists: Playlists, row: int, chosen: NDArray[np.int64], title: bool, ordered: bool = True) -> Example:
     """Return the example whose seeds are the positions ``chosen`` of a playlist, its title kept or not."""
     tracks = playlists.tracks[row]
     rest = np.ones(len(tracks), bool)
     rest[chosen] = False
     seeds = tuple(tracks[chosen].tolist())
     words = tuple(playlists.words[seed] for seed in seeds[-8:])
-    return Example(Query(seeds, playlists.titles[row] if title else "", (), words), tracks[rest])
+    query = Query(seeds, playlists.titles[row] if title else "", (), words, ordered=ordered)
+    return Example(query, tracks[rest])
 
 
 def draw(playlists: Playlists, row: int, rng: np.random.Generator, title_kept: float) -> Example | None:
@@ -100,7 +103,7 @@ def weighing(playlists: Playlists, most: int | None = None, seed: int = 0) -> di
     """Return, by number of seeds, the examples by which a ranker's weights are chosen.
 
     The first tracks and the title, as `validation`, and at 25 as many examples again with any tracks: who shows a
-    long playlist may have shuffled it.
+    long playlist may have shuffled it. These come once more under `UNORDERED`, as where who shows them says so.
 
     Args:
         playlists: The playlists.
@@ -108,12 +111,15 @@ def weighing(playlists: Playlists, most: int | None = None, seed: int = 0) -> di
         seed: Draws which tracks, with a playlist's row.
     """
     examples = validation(playlists, (0, 1, 5, 10, 25, 50), most)
-    examples[25] += _of_category(playlists, "title+25random", most, seed)
-    return examples
+    unordered = _of_category(playlists, "title+25random", most, seed)
+    examples[25] += [Example(replace(each.query, ordered=True), each.targets) for each in unordered]
+    return examples | {UNORDERED: unordered}
 
 
 def by_category(playlists: Playlists, most: int | None = None, seed: int = 0) -> dict[str, list[Example]]:
     """Return the examples of each category of the RecSys Challenge 2018, by its name in `evaluation measure`.
+
+    Where any tracks are shown, it is said that they have no order: the challenge tells their places in the playlist.
 
     Args:
         playlists: The playlists; each takes part where it is longer than what is shown.
@@ -130,6 +136,7 @@ def _of_category(playlists: Playlists, name: str, most: int | None, seed: int) -
     for row, tracks in enumerate(playlists.tracks[:most]):
         if len(tracks) > count and (count or playlists.titles[row]):
             order = np.random.default_rng([seed, row]).permutation(len(tracks))
-            chosen = np.sort(order[:count]) if shown.endswith("random") else np.arange(count)
-            asked.append(cut(playlists, row, chosen, title))
+            first = not shown.endswith("random")
+            chosen = np.arange(count) if first else np.sort(order[:count])
+            asked.append(cut(playlists, row, chosen, title, ordered=first))
     return asked

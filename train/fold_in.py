@@ -13,7 +13,7 @@ the served graph needs no solver.
 import torch
 from torch import Tensor, nn
 
-from train.skeleton import BUCKETS, bucket_of
+from train.skeleton import CASES
 
 UNOBSERVED = 0.003
 """α, weight of the cells that hold nothing; docs/decisions/0015 says how others ranked."""
@@ -35,7 +35,7 @@ class FoldIn(nn.Module):
         """
         super().__init__()
         self.register_buffer("whitening", torch.eye(dimension))
-        self.register_buffer("weight", torch.zeros(len(BUCKETS)))
+        self.register_buffer("weight", torch.zeros(CASES))
         self.whitening: Tensor
         self.weight: Tensor
 
@@ -48,15 +48,16 @@ class FoldIn(nn.Module):
         share = UNOBSERVED * gramian + RIDGE * gramian.trace() / len(gramian) * torch.eye(len(gramian))
         self.whitening.copy_(torch.linalg.cholesky(torch.linalg.inv(share)))
 
-    def forward(self, seeds: Tensor, present: Tensor) -> Tensor:
-        """Return (B, D), weighed by number of seeds; zeros where there are none.
+    def forward(self, seeds: Tensor, present: Tensor, case: Tensor) -> Tensor:
+        """Return (B, D), weighed by case; zeros where there are no seeds.
 
         Args:
             seeds: (B, S, D) seeds' vectors.
             present: (B, S) false where there is no seed.
+            case: (B,) of each playlist (`train.skeleton.case_of`).
         """
         solved = self.solve(seeds, present) @ self.whitening.T
-        vector: Tensor = self.weight[bucket_of(present.sum(1))].unsqueeze(1) * solved
+        vector: Tensor = self.weight[case].unsqueeze(1) * solved
         return vector
 
     def solve(self, seeds: Tensor, present: Tensor) -> Tensor:

@@ -18,11 +18,11 @@ from train.llara_model import Ranker
 from train.neighbourhood import Neighbourhood
 from train.neighbours import NeighbourTable
 from train.quantise import quantise
-from train.skeleton import bucket_of
+from train.skeleton import bucket_of, case_of
 from train.word_reader import WordReader
 
 OPSET = 20
-INPUTS = ("seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins")
+INPUTS = ("seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins", "ordered")
 READER = ("reader.vectors", "reader.asked", "reader.silence")
 FOLD_IN = ("fold_in.residual", "fold_in.asked", "fold_in.silence")
 LLARA = ("llara.residual", "llara.asked", "llara.silence")
@@ -89,7 +89,13 @@ class ServingGraph(nn.Module):
         return ("logits", VECTORS, WEIGHTS, SPEAKERS, LOUDNESS, *own)
 
     def forward(
-        self, seeds: Tensor, title_grams: Tensor, prompt_tokens: Tensor, unknown_tokens: Tensor, stand_ins: Tensor
+        self,
+        seeds: Tensor,
+        title_grams: Tensor,
+        prompt_tokens: Tensor,
+        unknown_tokens: Tensor,
+        stand_ins: Tensor,
+        ordered: Tensor,
     ) -> tuple[Tensor, ...]:
         """Return (B, N) logits of every track; inputs as `segue.query.encode` makes them.
 
@@ -105,11 +111,11 @@ class ServingGraph(nn.Module):
         seen, others = torch.cat([known, unknown], 1).tensor_split([self.length], dim=2)  # each skeleton's numbers
         known, unknown = known[:, :, : self.length], unknown[:, :, : self.length]
         count, silence = present.sum(1), torch.zeros(seeds.shape[0], self.length)
-        loudness = self.recency(count, own >= 0, stand_ins >= 0, told)
+        case, loudness = case_of(count, ordered), self.recency(count, ordered, own >= 0, stand_ins >= 0, told)
         playlist = self.playlist(seen, loudness, title_grams)
         if self.fold_in is not None:
-            residual = self.fold_in(seen, present)
-            parts = (*parts, residual, (self.fold_in.weight[bucket_of(count)] != 0).any(), silence)
+            residual = self.fold_in(seen, present, case)
+            parts = (*parts, residual, (self.fold_in.weight[case] != 0).any(), silence)
             playlist = playlist + residual
         if self.llara is not None:
             # Stand-ins are no behaviour of the listener's.
@@ -126,13 +132,13 @@ class ServingGraph(nn.Module):
         said = kin = torch.zeros(seeds.shape[0], 2)
         loudness = kin_loudness = loudness[:, : ids.shape[1]]
         if self.kin is not None:
-            kin_loudness = self.kin.recency(count, own >= 0, stand_ins >= 0, told)
-            kin, kin_loudness = self.kin.weights(count, kin_loudness), kin_loudness[:, : ids.shape[1]]
+            kin_loudness = self.kin.recency(count, ordered, own >= 0, stand_ins >= 0, told)
+            kin, kin_loudness = self.kin.weights(case, kin_loudness), kin_loudness[:, : ids.shape[1]]
             logits = self.kin(logits, ids, kin_loudness, kin)
         if self.neighbourhood is not None:
-            said = torch.stack([self.neighbourhood.weight, self.neighbourhood.title_weight], 1)[bucket_of(count)]
-            heard = self.neighbourhood.heard(title_grams, count)
-            logits = self.neighbourhood(logits, ids, loudness, heard, count)
+            said = torch.stack([self.neighbourhood.weight, self.neighbourhood.title_weight], 1)[case]
+            heard = self.neighbourhood.heard(title_grams, case)
+            logits = self.neighbourhood(logits, ids, loudness, heard, case)
             ids, loudness = torch.cat([ids, heard], 1), torch.cat([loudness, (heard >= 0).float()], 1)
             kin_loudness = nn.functional.pad(kin_loudness, (0, heard.shape[1]))
         weights, loudness = torch.cat([weight, said, kin], 1), torch.stack([loudness, kin_loudness], 1)
@@ -212,6 +218,7 @@ def export_float(graph: ServingGraph, path: Path) -> Model:
         "prompt_tokens": {0: sizes["B"], 1: sizes["T"]},
         "unknown_tokens": {0: sizes["B"], 1: sizes["U"], 2: sizes["L"]},
         "stand_ins": {0: sizes["B"], 1: sizes["P"]},
+        "ordered": {0: sizes["B"]},
     }
     example = (
         torch.tensor([[3, 1, 2], [4, -1, -1], [1, 0, -1]]),
@@ -221,6 +228,7 @@ def export_float(graph: ServingGraph, path: Path) -> Model:
             [[[101, 5, 102, 0, 0, 0], [101, 5, 6, 7, 8, 102]], [[0] * 6] * 2, [[101, 9, 9, 9, 9, 102], [0] * 6]]
         ),
         torch.tensor([[2, 4], [-1, -1], [3, -1]]),
+        torch.tensor([1, 0, 1]),
     )
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)  # on torchvision's absence
     with torch.no_grad():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from train.recency import Recency
-from train.skeleton import BUCKETS, CatalogueTensors, bucket_of
+from train.skeleton import CASES, CatalogueTensors
 
 FADE = 0.9
 """By what power earlier tracks count less, at all numbers of tracks: an artist whose tracks were added one after the
@@ -29,8 +29,8 @@ class Kin(nn.Module):
         # Known to the dataset, and so not kept with the weights.
         self.register_buffer("artist", _numbered(catalogue.artist, catalogue.artists), persistent=False)
         self.register_buffer("album", _numbered(catalogue.album, catalogue.albums), persistent=False)
-        self.register_buffer("artist_weight", torch.zeros(len(BUCKETS)))
-        self.register_buffer("album_weight", torch.zeros(len(BUCKETS)))
+        self.register_buffer("artist_weight", torch.zeros(CASES))
+        self.register_buffer("album_weight", torch.zeros(CASES))
         self.artist: Tensor
         self.album: Tensor
         self.artist_weight: Tensor
@@ -43,16 +43,16 @@ class Kin(nn.Module):
         """Whether any weight lets it add something."""
         return bool(self.artist_weight.any() or self.album_weight.any())
 
-    def weights(self, count: Tensor, loudness: Tensor) -> Tensor:
+    def weights(self, case: Tensor, loudness: Tensor) -> Tensor:
         """Return (B, 2) what a track's artist and album add for each that is as loud as the last track.
 
         All tracks of a playlist together add the weight that validation chose, if they are of one artist and album.
 
         Args:
-            count: (B,) tracks of each playlist.
-            loudness: (B, S) of all of them.
+            case: (B,) of each playlist (`train.skeleton.case_of`).
+            loudness: (B, S) of all of its tracks.
         """
-        chosen = torch.stack([self.artist_weight, self.album_weight], 1)[bucket_of(count)]
+        chosen = torch.stack([self.artist_weight, self.album_weight], 1)[case]
         return chosen / loudness.sum(1, keepdim=True).clamp(min=1)
 
     def forward(self, logits: Tensor, seeds: Tensor, loudness: Tensor, weights: Tensor) -> Tensor:

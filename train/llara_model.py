@@ -14,7 +14,7 @@ from train.fold_in import FoldIn
 from train.kin import Kin
 from train.neighbourhood import Neighbourhood
 from train.recency import Recency
-from train.skeleton import BUCKETS, PlaylistVector, TrackVectors, bucket_of
+from train.skeleton import BUCKETS, PlaylistVector, TrackVectors, bucket_of, case_of
 
 BEHAVIOUR_POSITION = 100
 """Where behaviour tokens stand, however long the prompt of words is: padding must not move them."""
@@ -122,14 +122,15 @@ class Ranker(nn.Module):
         present = ids >= 0
         seeds = self.tracks.seeds(ids.clamp(min=0), hidden)
         recency = recency or self.recency
-        vector = self.playlist(seeds, recency(present.sum(1), present), inputs["title_grams"])
+        count = present.sum(1)
+        vector = self.playlist(seeds, recency(count, inputs["ordered"], present), inputs["title_grams"])
         if self.fold_in.weight.any():
-            vector = vector + self.fold_in(seeds, present)
+            vector = vector + self.fold_in(seeds, present, case_of(count, inputs["ordered"]))
         if self.llara is not None and self.reads_language:
             shown = present if behaviour is None else present & behaviour.unsqueeze(1)
             nothing = seeds[:, :0]
             vector = vector + self.llara(inputs["prompt_tokens"], seeds, shown, nothing, present[:, :0])
-        weight = self.popularity[bucket_of(present.sum(1))].unsqueeze(1)
+        weight = self.popularity[bucket_of(count)].unsqueeze(1)
         first = torch.cat([vector, weight], 1)
         if self.beside is None:
             return first
@@ -143,15 +144,15 @@ class Ranker(nn.Module):
             inputs: As `playlists` takes them.
         """
         seeds = nn.functional.pad(inputs["seeds"], (0, 1), value=-1)  # never without a column
-        count = (seeds >= 0).sum(1)
-        loudness = self.recency(count, seeds >= 0)
+        count, ordered = (seeds >= 0).sum(1), inputs["ordered"]
+        case, loudness = case_of(count, ordered), self.recency(count, ordered, seeds >= 0)
         # Silent parts are not asked: each costs as much as the product that makes the logits.
         if self.neighbourhood is not None and self.neighbourhood.is_heard:
-            heard = self.neighbourhood.heard(inputs["title_grams"], count)
-            logits = self.neighbourhood(logits, seeds, loudness, heard, count)
+            heard = self.neighbourhood.heard(inputs["title_grams"], case)
+            logits = self.neighbourhood(logits, seeds, loudness, heard, case)
         if self.kin is not None and self.kin.is_heard:
-            loudness = self.kin.recency(count, seeds >= 0)
-            logits = self.kin(logits, seeds, loudness, self.kin.weights(count, loudness))
+            loudness = self.kin.recency(count, ordered, seeds >= 0)
+            logits = self.kin(logits, seeds, loudness, self.kin.weights(case, loudness))
         return logits
 
     @property

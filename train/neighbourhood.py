@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from train.neighbours import NeighbourTable
-from train.skeleton import BUCKETS, bucket_of
+from train.skeleton import CASES
 
 LEADERS = 100
 """Scores are measured by the mean of so many best ones: one seed's sum is small, and that of fifty large."""
@@ -30,8 +30,8 @@ class Neighbourhood(nn.Module):
         self.register_buffer("row", torch.from_numpy(table.row), persistent=False)
         self.register_buffer("ids", torch.from_numpy(table.ids), persistent=False)
         self.register_buffer("values", torch.from_numpy(table.values), persistent=False)
-        self.register_buffer("weight", torch.zeros(len(BUCKETS)))
-        self.register_buffer("title_weight", torch.zeros(len(BUCKETS)))
+        self.register_buffer("weight", torch.zeros(CASES))
+        self.register_buffer("title_weight", torch.zeros(CASES))
         self.row: Tensor
         self.ids: Tensor
         self.values: Tensor
@@ -44,17 +44,17 @@ class Neighbourhood(nn.Module):
         """Whether any weight lets it add something."""
         return bool(self.weight.any() or self.title_weight.any())
 
-    def heard(self, title_grams: Tensor, count: Tensor) -> Tensor:
-        """Return n-grams (B, G) as speakers, -1 where there is none or the number of tracks makes it silent.
+    def heard(self, title_grams: Tensor, case: Tensor) -> Tensor:
+        """Return n-grams (B, G) as speakers, -1 where there is none or the playlist's case makes it silent.
 
         Args:
             title_grams: (B, G) hashed n-grams, padded with -1.
-            count: (B,) tracks of each playlist, those that the catalogue lacks included.
+            case: (B,) of each playlist (`train.skeleton.case_of`), of all of its tracks.
         """
-        listened = (title_grams >= 0) & (self.title_weight[bucket_of(count)] != 0).unsqueeze(1)
+        listened = (title_grams >= 0) & (self.title_weight[case] != 0).unsqueeze(1)
         return torch.where(listened, title_grams + (len(self.row) - self.grams), -1)
 
-    def forward(self, logits: Tensor, seeds: Tensor, loudness: Tensor, heard: Tensor, count: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, seeds: Tensor, loudness: Tensor, heard: Tensor, case: Tensor) -> Tensor:
         """Return logits (B, N) with what each track's score gains.
 
         Args:
@@ -62,12 +62,12 @@ class Neighbourhood(nn.Module):
             seeds: (B, S) catalogue ids, padded with -1; S >= 1.
             loudness: (B, S) how much each counts, 0 where there is none.
             heard: (B, G) n-grams as `heard` returns them.
-            count: (B,) tracks of each playlist, those that the catalogue lacks included.
+            case: (B,) of each playlist, as there.
         """
-        logits = self._gain(logits, seeds, loudness, self.weight[bucket_of(count)])
+        logits = self._gain(logits, seeds, loudness, self.weight[case])
         if not self.grams:
             return logits
-        return self._gain(logits, heard, (heard >= 0).float(), self.title_weight[bucket_of(count)])
+        return self._gain(logits, heard, (heard >= 0).float(), self.title_weight[case])
 
     def _gain(self, logits: Tensor, speakers: Tensor, loudness: Tensor, weight: Tensor) -> Tensor:
         """Return logits (B, N) with what speakers (B, P), each as loud as (B, P), give in all, of a weight (B,)."""

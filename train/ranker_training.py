@@ -6,7 +6,7 @@ curriculum (Liao et al. 2023) moves from prompts of words alone to hybrid ones w
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from segue.metrics import ndcg
 from segue.query import Encoding, Tokenise, encode
 from train.candidates import Candidates, CandidateSampler, sampled_softmax
 from train.checkpoint import load_checkpoint, save_checkpoint
-from train.examples import Example, Playlists, epoch
+from train.examples import UNORDERED, Example, Playlists, epoch
 from train.llara_model import Ranker
 from train.team import ALONE, Team
 
@@ -58,7 +58,7 @@ class Training:
 
     Attributes:
         playlists: The training playlists.
-        judged: Validation examples by number of seeds.
+        judged: Validation examples by number of seeds, and under `train.examples.UNORDERED`.
         sampler: Candidates of batches.
         encoding: Sizes of the inputs.
         tokenise: Words to word pieces.
@@ -124,9 +124,11 @@ def train_phase(model: Ranker, phase: Phase, training: Training, checkpoint: Pat
     rng = np.random.default_rng([training.seed, len(phase.name)])
     torch.manual_seed(training.seed)
     done = load_checkpoint(checkpoint, phase.parameters, optimisers, rng)
+    # What order says is weighed after the phases.
+    followed = replace(training, judged={k: each for k, each in training.judged.items() if k != UNORDERED})
     for number in range(done, phase.settings.epochs):
         loss = _epoch(model, phase, training, optimisers, rng, number)
-        figures = {"loss": loss, **{f"ndcg_{k}": value for k, value in judge(model, training).items()}}
+        figures = {"loss": loss, **{f"ndcg_{k}": value for k, value in judge(model, followed).items()}}
         on_epoch(phase.name, number, figures)
         if training.team.leads:
             save_checkpoint(checkpoint, phase.parameters, optimisers, rng, number + 1)

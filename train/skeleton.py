@@ -14,6 +14,9 @@ from train.projector_model import Projector
 
 BUCKETS = (0, 1, 2, 3, 5, 8, 13, 21, 36)
 """Least number of seeds of each bucket: a playlist of one track is read otherwise than one of fifty."""
+ANY = len(BUCKETS)
+CASES = len(BUCKETS) + 1
+"""What validation chooses, it chooses for each bucket and for one case more, `ANY`: many tracks in no order."""
 UNSEEN = 0.25
 """Added to the score of a track without a past, beside the bias that training gives to tracks whose past it hides.
 
@@ -27,6 +30,20 @@ def bucket_of(counts: Tensor) -> Tensor:
     """Return the bucket (B,) of each number of seeds (B,)."""
     edges = torch.tensor(BUCKETS[1:], device=counts.device)
     return (counts.unsqueeze(1) >= edges).sum(1)
+
+
+def case_of(counts: Tensor, ordered: Tensor, fewest: int = 21) -> Tensor:
+    """Return the case (B,) of playlists: `ANY` from ``fewest`` tracks on in no order, else the bucket.
+
+    A playlist's first tracks, and as many of any of its tracks, want different weights, and nothing but who asks tells
+    one from the other (docs/quality.md).
+
+    Args:
+        counts: (B,) tracks of each.
+        ordered: (B,) 0 where they stand in no order.
+        fewest: So many are a playlist whose whole taste shows; fewer gain nothing by a case of their own.
+    """
+    return torch.where((ordered == 0) & (counts >= fewest), ANY, bucket_of(counts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from train.examples import UNORDERED
 from train.llara_model import Ranker
 from train.ranker_training import Training, judge, judge_each
-from train.skeleton import BUCKETS
+from train.skeleton import ANY, BUCKETS
 from train.team import Team
 
 
@@ -66,7 +67,7 @@ def weigh_fold_in(
     with torch.no_grad():
         model.fold_in.know(model.tracks.seeds(known, torch.zeros_like(known, dtype=torch.bool)))
     _weigh(model.fold_in.weight, model, training, choices, alone=0.0)
-    model.fold_in.weight[torch.tensor(BUCKETS) < fewest] = 0.0
+    model.fold_in.weight[:ANY][torch.tensor(BUCKETS) < fewest] = 0.0
 
 
 def weigh_neighbours(
@@ -87,7 +88,9 @@ def weigh_title_neighbours(
         _weigh(model.neighbourhood.title_weight, model, training, choices, alone=None)
 
 
-def weigh_kin(model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0)) -> None:
+def weigh_kin(
+    model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+) -> None:
     """Set how much a playlist's artists and albums count, by number of seeds, where that is proven to rank better.
 
     Both begin at nothing, and artists are weighed first. What is not proven is silent: with a few first tracks the
@@ -117,7 +120,9 @@ def _weigh(
     alone: float | None,
     proven: bool = False,
 ) -> None:
-    """Fill ``weight`` (buckets,) in place with the best choices; ``alone``, if given, is where there are no seeds.
+    """Fill ``weight``, of buckets or of cases, in place with the best choices.
+
+    ``alone``, if given, is where there are no seeds.
 
     With ``proven``, whatever is chosen in the place of the first choice ranks better by more than two standard errors
     over the playlists.
@@ -128,17 +133,18 @@ def _weigh(
         figures[choice] = judge_each(model, training, known=True)
     weight.fill_(choices[0] if alone is None else alone)
     first = figures[choices[0]]
-    for bucket, seeds in enumerate(BUCKETS if first else ()):
-        nearest = _nearest(first, seeds)
-        if nearest or alone is None:
-            gains = {choice: _gain(figures[choice][nearest] - first[nearest], training.team) for choice in choices}
+    for case in range(len(weight) if first else 0):
+        judged = UNORDERED if case == ANY and UNORDERED in first else _nearest(first, (*BUCKETS, 25)[case])
+        if judged or alone is None:
+            gains = {choice: _gain(figures[choice][judged] - first[judged], training.team) for choice in choices}
             eligible = [choice for choice in choices if not proven or choice == choices[0] or gains[choice].least > 0]
-            weight[bucket] = max(eligible, key=lambda choice: gains[choice].mean)
+            weight[case] = max(eligible, key=lambda choice: gains[choice].mean)
 
 
 def _nearest(judged: Iterable[int], seeds: int) -> int:
     """Return the number of seeds that was judged and is nearest to ``seeds``."""
-    return min(judged, key=lambda count: abs(math.log((count + 1) / (seeds + 1))))
+    counts = [count for count in judged if count != UNORDERED]
+    return min(counts, key=lambda count: abs(math.log((count + 1) / (seeds + 1))))
 
 
 class _Gain(NamedTuple):

@@ -9,6 +9,9 @@ import pytest
 
 from evaluation import challenge
 from evaluation.__main__ import main
+from inference.continuation import query_of
+from inference.matching import Wanted, match
+from inference.ranker import Ranker
 from segue.errors import InputError
 from segue.track import Track
 from tests.support.tiny_bundle import GENRES, tiny_tracks, write_tiny_bundle
@@ -55,6 +58,42 @@ HARD: list[dict[str, Any]] = [
     {"pid": 9},
     {"pid": 10, "name": "half \ud83c a flag", "tracks": [_track(0, artist_name="\ud83c", track_uri="\udfff")]},
 ]
+
+
+@pytest.mark.parametrize(
+    ("places", "ordered"),
+    [
+        ([0, 1, 2, 3], True),
+        ([4, 5, 6, 7], True),
+        ([0, 2, 9, 14], False),
+        ([14, 0, 9, 2], False),
+        ([*range(12), 13, 14], True),  # one entry without a URI was dropped
+        ([0, None, 9, 14], True),
+        ([None] * 3, True),
+        ([7], True),
+        ([], True),
+    ],
+)
+def test_places_tell_whether_tracks_follow_one_another(tmp_path: Path, places: list[int | None], ordered: bool) -> None:
+    """Any tracks of a playlist leave most of its places out; who says nothing of places shows the first ones."""
+    tracks = [_track(number, pos=place) for number, place in enumerate(places)]
+    (read,) = challenge.read_challenge(_write(tmp_path / "challenge.json", [{"pid": 1, "name": "x", "tracks": tracks}]))
+    assert read.ordered == ordered
+
+
+def test_tracks_without_an_order_are_continued_as_such(bundle: Path, tmp_path: Path) -> None:
+    """The tiny model believes them twice as much, so that they outweigh a title."""
+    seeds = [_track(number, pos=place) for number, place in ((1, 0), (4, 50))]
+    asked = [{"pid": 1, "name": "rock rock", "tracks": seeds}]
+    asked.append({**asked[0], "pid": 2, "tracks": [{**seed, "pos": pos} for pos, seed in enumerate(seeds)]})
+    queries = [Wanted(uri=TRACKS[number].uri) for number in (1, 4)]
+    ranker = Ranker.open(bundle)
+    matched = match(ranker.catalogue, queries)
+    challenge.submit(bundle, _write(tmp_path / "challenge.json", asked), tmp_path / "out.csv", TEAM)
+    _, *rows = _read(tmp_path / "out.csv")
+    for ordered, (_, *found) in zip((False, True), rows, strict=True):
+        ids, _ = ranker.rank([query_of(ranker, matched, "rock rock", ordered)], 500)
+        assert found == [TRACKS[number].uri for number in ids[0]]
 
 
 @pytest.mark.parametrize("suffix", ["submission.csv", "submission.csv.gz"])

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation.dataset import Playlist
 from evaluation.measure import score, tabulate
 from evaluation.models import NOTHING, BundleModel
-from evaluation.queries import Question
+from evaluation.queries import Question, hide
 from inference.continuation import query_of
 from inference.matching import Wanted, match
 from inference.ranker import Ranker
@@ -74,6 +75,17 @@ def test_seeds_are_read_as_the_service_reads_them(tmp_path: Path) -> None:
     assert served[0].seeds == (4, 5)
     assert (served[1].unknown, served[1].stand_ins) == (("New by Artist 2", "Newer by Nobody"), (2,))
     assert (served[2].unknown, served[2].stand_ins) == ((), ())
+
+
+def test_who_shows_any_tracks_says_that_they_have_no_order(tmp_path: Path) -> None:
+    """As a client would, and as the challenge does by the places of tracks."""
+    playlist = Playlist(1, "mix", tuple(range(12)))
+    first = hide(playlist, "x", 5, with_title=True)
+    drawn = hide(playlist, "x", 5, with_title=True, choose=lambda total, shown: [0, 9, 3, 1, 7])
+    assert first
+    assert drawn
+    queries = _open(tmp_path, TRACKS).queries([first, drawn])
+    assert [(query.seeds, query.ordered) for query in queries] == [((0, 1, 2, 3, 4), True), ((0, 1, 3, 7, 9), False)]
 
 
 def test_what_the_catalogue_is_to_lack_is_no_seed_and_no_answer(tmp_path: Path) -> None:

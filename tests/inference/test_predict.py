@@ -89,6 +89,16 @@ def test_an_unknown_uri_without_a_name_is_told_and_ignored(client: httpx.Client)
     assert uris(answer) == ["tiny:track:4"]
 
 
+def test_tracks_may_stand_in_no_order(client: httpx.Client) -> None:
+    """Such playlists the tiny model continues twice as loudly; the order is that of the list unless it is denied."""
+    told, same, denied = (
+        predict(client, tracks=[_ROCK], k=1, **order)["recommended_tracks"][0]["score"]
+        for order in ({}, {"ordered": True}, {"ordered": False})
+    )
+    assert told == same
+    assert denied > 1.5 * told
+
+
 def test_more_than_the_catalogue_holds_is_answered_with_what_there_is(client: httpx.Client) -> None:
     """K = 500 over 30 tracks gives the 29 that are not in the playlist, each once, with finite scores."""
     answer = predict(client, tracks=[_ROCK], k=500)
@@ -154,6 +164,8 @@ def problem(response: httpx.Response, status: int) -> dict[str, Any]:
         ({"name": "a", "diversity": "0.5"}, "#/diversity", "diversity: Input should be a valid number"),
         ({"name": "a", "diversity": True}, "#/diversity", "diversity: Input should be a valid number"),
         ({"name": "a", "diversity": None}, "#/diversity", "diversity: Input should be a valid number"),
+        ({"name": "a", "ordered": "no"}, "#/ordered", "ordered: Input should be a valid boolean"),
+        ({"name": "a", "ordered": None}, "#/ordered", "ordered: Input should be a valid boolean"),
         ({"name": "a" * 501}, "#/name", "name: String should have at most 500 characters"),
         ({"name": 5}, "#/name", "name: Input should be a valid string"),
         ({"tracks": [_ROCK] * 501}, "#/tracks", "tracks: List should have at most 500 items"),

@@ -22,7 +22,7 @@ SMALL = Encoding(
     unknown_limit=2,
     unknown_pieces=2,
 )
-FILL = {"seeds": -1, "title_grams": -1, "prompt_tokens": 0, "unknown_tokens": 0, "stand_ins": -1}
+FILL = {"seeds": -1, "title_grams": -1, "prompt_tokens": 0, "unknown_tokens": 0, "stand_ins": -1, "ordered": 0}
 
 names = st.text("abc def", max_size=12)
 queries = st.builds(
@@ -32,6 +32,7 @@ queries = st.builds(
     unknown=st.lists(names, max_size=4).map(tuple),
     words=st.lists(names, max_size=6).map(tuple),
     stand_ins=st.lists(st.integers(0, 99), max_size=4).map(tuple),
+    ordered=st.booleans(),
 )
 
 
@@ -49,6 +50,7 @@ def test_an_empty_query_has_no_seeds_and_an_empty_prompt() -> None:
         "prompt_tokens": [[1, 2]],
         "unknown_tokens": [[[0]]],
         "stand_ins": [[]],
+        "ordered": [1],
     }
     assert arrays["unknown_tokens"].shape == (1, 1, 1)
 
@@ -72,6 +74,13 @@ def test_the_last_of_a_long_playlist_are_read() -> None:
     assert arrays["stand_ins"].tolist() == [[22, 21]]
 
 
+def test_what_has_no_order_says_so() -> None:
+    """Its tracks keep the places that they were given; what order would tell of them is the graph's to leave out."""
+    arrays = encode([Query(seeds=(7, 8), ordered=False), Query(seeds=(7, 8))], SMALL, spell)
+    assert arrays["ordered"].tolist() == [0, 1]
+    assert arrays["seeds"].tolist() == [[8, 7]] * 2
+
+
 @pytest.mark.parametrize("limit", ["seed_limit", "unknown_limit", "prompt_tracks"])
 def test_a_limit_of_zero_reads_nothing(limit: str) -> None:
     """Zero turns a part off."""
@@ -90,7 +99,7 @@ def test_a_batch_holds_what_its_queries_hold_one_by_one(batch: list[Query]) -> N
         for name, alone in encode([query], SMALL, spell).items():
             inside = tuple(slice(size) for size in alone.shape[1:])
             assert np.array_equal(together[name][row][inside], alone[0])
-            padding = together[name][row].copy()
+            padding = np.array(together[name][row])
             padding[inside] = FILL[name]
             assert (padding == FILL[name]).all()
 

@@ -29,7 +29,7 @@ ENCODING = Encoding(cls_id=1, sep_id=2, gram_buckets=4096)
 _GRAPH = """
 <ir_version: 10, opset_import: ["" : 18]>
 tiny (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int64[B, U, L] unknown_tokens,
-      int64[B, P] stand_ins, int64[1] k)
+      int64[B, P] stand_ins, int64[B] ordered, int64[1] k)
     => (int64[B, K] ids, float[B, K] scores)
 {
     zero = Constant <value: tensor = int64 {0}> ()
@@ -61,7 +61,12 @@ tiny (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int
     piece_rows = Gather(piece_vectors, unknown_tokens)
     from_unknown = ReduceSum <keepdims = 0> (piece_rows, two_axes)
     seeds_and_title = Add(from_seeds, from_title)
-    playlist = Add(seeds_and_title, from_unknown)
+    unweighed = Add(seeds_and_title, from_unknown)
+    two = Constant <value: tensor = float {2}> ()
+    in_order = Cast <to = 1> (ordered)
+    louder = Sub(two, in_order)
+    loudness = Unsqueeze(louder, last_axis)
+    playlist = Mul(unweighed, loudness)
     prompt_float = Cast <to = 1> (prompt_tokens)
     prompt_sum = ReduceSum <keepdims = 1> (prompt_float, one_axis)
     nothing = Mul(prompt_sum, none)

@@ -34,6 +34,7 @@ QUERIES = [
     Query(),
     Query(seeds=(5, 6), unknown=("zz by yy",), title="jazz 🎷"),
     Query(unknown=("zz by yy",), stand_ins=(9, 30)),
+    Query(seeds=tuple(range(30)), title="rock", ordered=False),
 ]
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from train.kin import Kin
-from train.skeleton import CatalogueTensors, bucket_of
+from train.skeleton import ANY, CatalogueTensors, bucket_of, case_of
 
 # Two artists of two tracks and a third of one; the last track's is unknown, and so is that of two albums.
 CATALOGUE = CatalogueTensors(
@@ -25,7 +25,7 @@ def kin() -> Kin:
 
 def gain(kin: Kin, seeds: list[int], loudness: list[float]) -> list[float]:
     ids, loud = torch.tensor([seeds]), torch.tensor([loudness])
-    gained: Tensor = kin(torch.full((1, 7), 2.0), ids, loud, kin.weights((ids >= 0).sum(1), loud)) - 2.0
+    gained: Tensor = kin(torch.full((1, 7), 2.0), ids, loud, kin.weights(bucket_of((ids >= 0).sum(1)), loud)) - 2.0
     return [round(value, 6) for value in gained[0].tolist()]
 
 
@@ -61,3 +61,8 @@ def test_its_weight_goes_by_the_number_of_tracks(kin: Kin) -> None:
     kin.artist_weight[bucket_of(torch.tensor([2]))] = 1.0
     assert gain(kin, [0, 2], [1, 1]) == [0.5, 0.5, 0.5, 0.5, 0, 0, 0]
     assert gain(kin, [0, -1], [1, 0]) == [0] * 7
+
+
+@pytest.mark.parametrize(("count", "ordered", "case"), [(20, 0, 6), (21, 0, ANY), (99, 0, ANY), (21, 1, 7), (99, 1, 8)])
+def test_many_tracks_in_no_order_are_a_case_of_their_own(count: int, ordered: int, case: int) -> None:
+    assert case_of(torch.tensor([count]), torch.tensor([ordered])).tolist() == [case]

@@ -29,7 +29,7 @@ def gain(neighbourhood: Neighbourhood, *seeds: list[int], loudness: tuple[float,
     ids = torch.tensor(seeds)
     before = torch.full((len(seeds), 6), 2.0)
     loud = torch.tensor([loudness]) * (ids >= 0)
-    gained: Tensor = neighbourhood(before, ids, loud, ids[:, :0], (ids >= 0).sum(1)) - before
+    gained: Tensor = neighbourhood(before, ids, loud, ids[:, :0], bucket_of((ids >= 0).sum(1))) - before
     return gained
 
 
@@ -76,12 +76,12 @@ def test_a_title_speaks_beside_the_tracks() -> None:
     before = torch.zeros(1, 6)
 
     def gain(seeds: Tensor, count: int) -> Tensor:
-        counts = torch.tensor([count])
-        gained: Tensor = both(before, seeds, (seeds >= 0).float(), both.heard(grams, counts), counts)
+        case = bucket_of(torch.tensor([count]))
+        gained: Tensor = both(before, seeds, (seeds >= 0).float(), both.heard(grams, case), case)
         return gained
 
-    assert both.heard(grams, torch.tensor([0])).tolist() == [[3, -1]]
-    assert both.heard(grams, torch.tensor([2])).tolist() == [[-1, -1]]
+    assert both.heard(grams, bucket_of(torch.tensor([0]))).tolist() == [[3, -1]]
+    assert both.heard(grams, bucket_of(torch.tensor([2]))).tolist() == [[-1, -1]]
     silent = Neighbourhood(TABLE)
     silent.weight.fill_(1.0)
     loud, alone = torch.ones(1, 1), torch.tensor([1])

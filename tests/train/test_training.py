@@ -12,7 +12,7 @@ from tests.support.tiny_bert import tiny_encoder
 from tests.support.tiny_ranker import GRAMS, tiny_catalogue, tiny_encoding, tiny_ranker, tiny_second
 from train.candidates import CandidateSampler, sampled_softmax
 from train.encoder import LoadedEncoder
-from train.examples import Example, Playlists, cut, draw, epoch, validation
+from train.examples import UNORDERED, Example, Playlists, cut, draw, epoch, validation
 from train.interactions import Interactions
 from train.llara import own_state, train_in_phases
 from train.llara_model import Ranker
@@ -30,6 +30,7 @@ from train.ranker_training import (
     rank,
     train_phase,
 )
+from train.skeleton import ANY
 from train.title_neighbours import with_titles
 from train.weighing import open_gates, weigh_fold_in, weigh_kin, weigh_recency, weigh_title_neighbours, weigh_titles
 
@@ -249,6 +250,19 @@ def test_recency_is_chosen_where_the_last_tracks_tell_what_follows(loaded: Loade
     assert after[13] > before[13]
     assert model.recency.fade[6] < 1
     assert model.recency.fade[0] == 1
+
+
+def test_a_playlist_without_an_order_has_weights_of_its_own(loaded: LoadedEncoder) -> None:
+    """Where albums tell what follows only if no order is claimed, they are heard there alone."""
+    model = tiny_ranker(loaded, TRACKS, loud=False)
+    assert model.kin is not None
+    told = validation(album_playlists(40, seed=2), counts=(5,))[5]
+    untold = [replace(each, targets=np.array([TRACKS - 1])) for each in told]
+    unordered = [replace(each, query=replace(each.query, ordered=False, seeds=each.query.seeds * 5)) for each in told]
+    training = replace(training_on(loaded, model), judged={25: untold, UNORDERED: unordered})
+    weigh_kin(model, training)
+    assert model.kin.album_weight[ANY] > 0
+    assert not model.kin.album_weight[:ANY].any()
 
 
 def test_weights_are_not_chosen_by_tracks_without_a_past(loaded: LoadedEncoder) -> None:
