@@ -22,7 +22,7 @@ from train.settings import typed
 
 STAGES = {
     "lightgcn": ("train.lightgcn_stage", "learn behaviour vectors of tracks on the playlist-track graph"),
-    "text": ("train.text", "encode titles, artists, albums and lyrics with a BERT-kind encoder"),
+    "text": ("train.text", "encode titles, artists, albums, genres and lyrics with a BERT-kind encoder"),
     "projector": ("train.projector", "learn to place a track in the behaviour space by its text"),
     "llara": ("train.llara", "train the ranker: LLaRA on words and behaviour tokens over a linear skeleton"),
     "export": ("train.export", "write the QInt8 ONNX bundle and hold it against torch"),

@@ -64,7 +64,7 @@ OFF, TRAINED = "switched off", "trained without"
 
 @torch.no_grad()
 def _one_text(model: Ranker) -> None:
-    """Give all tracks the mean text: words of zeros are like none that the projector has learnt from."""
+    """Give all tracks the mean text and features: words of zeros are like none that the projector has learnt from."""
     catalogue = model.tracks.catalogue
     mean = catalogue.text.mean(0, keepdim=True, dtype=torch.float32).half()
     model.tracks.catalogue = replace(catalogue, text=mean.expand_as(catalogue.text))

@@ -10,6 +10,7 @@ from data_processing.dataset import Dataset
 from segue.errors import InputError
 from segue.track import track_words
 from train.examples import Playlists
+from train.features import FEATURES, numeric_columns
 from train.skeleton import CatalogueTensors
 
 
@@ -33,19 +34,40 @@ def words_of(dataset: Dataset) -> list[str]:
 
 
 def catalogue_of(dataset: Dataset, text: Path) -> CatalogueTensors:
-    """Return the tracks' artists, albums, counts and text vectors (from stage ``text``)."""
+    """Return the tracks' artists, albums, counts, text vectors and features (both from stage ``text``)."""
     columns = dataset.tracks(["artist_id", "album_id", "train_count"])
     words, context = (load_rows(text / name, len(columns)) for name in ("words.npy", "context.npy"))
+    features = [load_rows(text / FEATURES, len(columns))] if _has_features(dataset, text) else []
     artist, artists = _with_unknown(columns["artist_id"].to_numpy())
     album, albums = _with_unknown(columns["album_id"].to_numpy())
     return CatalogueTensors(
         artist=torch.from_numpy(artist),
         album=torch.from_numpy(album),
-        text=torch.from_numpy(np.concatenate([words, context], axis=1)),
+        text=torch.from_numpy(np.concatenate([words, context, *features], axis=1)),
         count=torch.from_numpy(columns["train_count"].to_numpy().astype(np.float32)),
         artists=artists,
         albums=albums,
+        features=sum(each.shape[1] for each in features),
     )
+
+
+def _has_features(dataset: Dataset, text: Path) -> bool:
+    """Return whether both the dataset and what stage ``text`` made of it have numeric features.
+
+    Raises:
+        InputError: One of them has; the other was made before or after.
+    """
+    names, kept = numeric_columns(dataset), (text / FEATURES).exists()
+    if names and not kept:
+        raise InputError(
+            f"The dataset has numeric features ({', '.join(names)}), and {text} was made without them; run stage text "
+            "again on this dataset."
+        )
+    if kept and not names:
+        raise InputError(
+            f"{text} was made with numeric features, and the dataset has none; run stage text again on this dataset."
+        )
+    return kept
 
 
 def _with_unknown(ids: NDArray[np.int32]) -> tuple[NDArray[np.int64], int]:

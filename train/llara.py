@@ -177,7 +177,8 @@ def build(config: Config, dataset: Dataset, loaded: LoadedEncoder) -> Ranker:
     catalogue = catalogue_of(dataset, Path(config.text))
     start = _start(Path(config.lightgcn), catalogue)
     dimension = start.tracks.shape[1]
-    projector = load_projector(Path(config.projector), loaded.encoder.width, dimension, config.projector_hidden)
+    sizes = loaded.encoder.width, dimension, config.projector_hidden, catalogue.features
+    projector = load_projector(Path(config.projector), *sizes)
     scale = config.start_rms / float(start.tracks[catalogue.count > 0].square().mean().sqrt())
     projector.scale_output(scale)
     start = Start(start.tracks * scale, start.artists * scale, start.albums * scale)
@@ -197,7 +198,8 @@ def second_skeleton(config: Config, catalogue: CatalogueTensors, loaded: LoadedE
     """Return a skeleton that knows nothing of the graph yet: its vectors begin at random."""
     sizes = len(catalogue.count), catalogue.artists, catalogue.albums
     start = Start(*(config.second_rms * torch.randn(size, config.second_dimension) for size in sizes))
-    projector = Projector(loaded.encoder.width, config.second_dimension, config.projector_hidden)
+    width, features = loaded.encoder.width, catalogue.features
+    projector = Projector(width, config.second_dimension, config.projector_hidden, features)
     projector.scale_output(0.0)
     fold_in = ridge_fold_in(start.seen(catalogue.count), config.fold_in_ridge)
     playlist = PlaylistVector(config.second_dimension, config.gram_buckets, config.mix_hidden, fold_in)

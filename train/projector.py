@@ -1,4 +1,4 @@
-"""Stage ``projector``: learn where the graph would put a track, from its text alone."""
+"""Stage ``projector``: learn where the graph would put a track, from its text and features alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import trange
 
 from data_processing.dataset import Dataset
+from segue.errors import InputError
 from segue.files import whole_directory
 from train.encoder import seeded
 from train.inputs import catalogue_of, load_rows
@@ -43,7 +44,8 @@ def run(config: Config) -> None:
     catalogue = catalogue_of(dataset, Path(config.text))
     vectors = torch.from_numpy(load_rows(Path(config.lightgcn) / "tracks.npy", dataset.counts["tracks"]))
     with stage_run("projector", config, dataset.digest) as track:
-        projector = Projector(catalogue.text.shape[1] // 2, vectors.shape[1], config.hidden)
+        width = (catalogue.text.shape[1] - catalogue.features) // 2
+        projector = Projector(width, vectors.shape[1], config.hidden, catalogue.features)
         rng = np.random.default_rng(config.seed)
         learn, held = _halves(catalogue.count, config.held_out, rng)
         _fit(projector, catalogue, vectors, learn, config)
@@ -53,10 +55,20 @@ def run(config: Config) -> None:
             save_file(projector.state_dict(), folder / "projector.safetensors")
 
 
-def load_projector(folder: Path, text: int, dimension: int, hidden: int) -> Projector:
-    """Return the projector that the stage wrote to ``folder``."""
-    projector = Projector(text, dimension, hidden)
-    projector.load_state_dict(load_file(folder / "projector.safetensors"))
+def load_projector(folder: Path, text: int, dimension: int, hidden: int, features: int) -> Projector:
+    """Return the projector that the stage wrote to ``folder``; the sizes are those of `Projector`.
+
+    Raises:
+        InputError: It has other sizes.
+    """
+    projector = Projector(text, dimension, hidden, features)
+    try:
+        projector.load_state_dict(load_file(folder / "projector.safetensors"))
+    except RuntimeError as error:
+        raise InputError(
+            f"The projector in {folder} was made for other text, features or vectors, or of another width; run stage "
+            "projector again."
+        ) from error
     return projector
 
 
@@ -77,7 +89,7 @@ def _fit(projector: Projector, catalogue: CatalogueTensors, vectors: Tensor, lea
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in trange(steps, desc="projector"):
         ids = learn[torch.randint(len(learn), (config.batch,), generator=generator)]
-        text = _context_dropped(catalogue.text[ids].float(), config.context_kept, generator)
+        text = _context_dropped(catalogue.text[ids].float(), projector.text, config.context_kept, generator)
         error = (projector(text) - vectors[ids]).square().mean(1) / scale**2
         loss = (error * weights[ids]).sum() / weights[ids].sum()
         optimiser.zero_grad(set_to_none=True)
@@ -86,9 +98,8 @@ def _fit(projector: Projector, catalogue: CatalogueTensors, vectors: Tensor, lea
         schedule.step()
 
 
-def _context_dropped(text: Tensor, kept: float, generator: torch.Generator) -> Tensor:
-    """Return the text vectors with the context withheld at times: a request can give words alone."""
-    width = text.shape[1] // 2
+def _context_dropped(text: Tensor, width: int, kept: float, generator: torch.Generator) -> Tensor:
+    """Return what follows the words, ``width`` numbers, withheld at times: a request can give words alone."""
     keep = torch.rand(len(text), 1, generator=generator) < kept
     return torch.cat([text[:, :width], text[:, width:] * keep], 1)
 

@@ -53,10 +53,11 @@ class CatalogueTensors:
     Attributes:
         artist: (N,) int64 artist of each track; the last row of the artists' table where unknown.
         album: (N,) int64 likewise.
-        text: (N, 2H) float16 words and context vectors.
+        text: (N, 2H + F) float16 words and context vectors, then features.
         count: (N,) float32 training playlists that hold the track.
         artists: Number of artists, the unknown one included.
         albums: Number of albums, likewise.
+        features: F, how many numbers are known of a track beside its text.
     """
 
     artist: Tensor
@@ -65,6 +66,7 @@ class CatalogueTensors:
     count: Tensor
     artists: int
     albums: int
+    features: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Start:
 
 
 class TrackVectors(nn.Module):
-    """Behaviour vectors of tracks, as seeds and as candidates; a hidden track is placed by its text alone."""
+    """Behaviour vectors of tracks, as seeds and as candidates; a hidden track is placed by text and features alone."""
 
     def __init__(self, catalogue: CatalogueTensors, start: Start, projector: Projector) -> None:
         """Begin with the vectors ``start``."""

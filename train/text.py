@@ -1,8 +1,8 @@
 """Stage ``text``: every track's words as vectors of a BERT-kind encoder, each distinct string encoded once.
 
 Two fields a track: its words (``title by artist``, all that a request can give) and what only a catalogue knows (its
-album, then its lyrics). Vectors are cached by content, so a killed stage goes on where it was and a grown catalogue
-costs only its new strings.
+album, its genres, then its lyrics). Vectors are cached by content, so a killed stage goes on where it was and a grown
+catalogue costs only its new strings. Numbers that a catalogue knows of its tracks are kept beside them.
 """
 
 import sqlite3
@@ -12,6 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -20,6 +21,7 @@ from data_processing.dataset import Dataset
 from segue.errors import InputError
 from segue.files import whole_directory
 from train.encoder import LoadedEncoder, load_encoder, seeded
+from train.features import FEATURES, numeric_columns, standardised
 from train.inputs import words_of
 from train.tracking import stage_run
 
@@ -42,7 +44,10 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Write ``words.npy`` and ``context.npy``, float16 (tracks, H), to ``config.output``; no text, a zero row."""
+    """Write ``words.npy`` and ``context.npy``, float16 (tracks, H), to ``config.output``; no text, a zero row.
+
+    Where the dataset has numeric features, ``features.npy``, float16 (tracks, F), too (`train.features.standardised`).
+    """
     seeded(config.seed, config.threads)
     dataset = Dataset.open(Path(config.dataset))
     loaded = load_encoder(config.encoder)
@@ -53,6 +58,10 @@ def run(config: Config) -> None:
             vectors = encode_texts(texts, loaded, cache, config.batch_pieces, precision)
             np.save(folder / f"{field}.npy", vectors)
             track({f"{field}_distinct": len(set(texts))})
+        if numeric_columns(dataset):
+            features = standardised(dataset)
+            np.save(folder / FEATURES, features)
+            track({"features": features.shape[1]})
 
 
 def _precision(name: str) -> str:
@@ -70,10 +79,17 @@ def _precision(name: str) -> str:
 
 def _fields(dataset: Dataset) -> dict[str, list[str]]:
     albums = dataset.tracks(["album"])["album"].to_pylist()
-    table = dataset.lyrics()
-    lyrics = {} if table is None else dict(zip(table["track"].to_pylist(), table["text"].to_pylist(), strict=True))
-    context = [f"{album}. {lyrics[i]}" if i in lyrics else album for i, album in enumerate(albums)]
+    genres, lyrics = _by_track(dataset.features(), "genres"), _by_track(dataset.lyrics(), "text")
+    # Lyrics come last, since they are what is cut.
+    known = [". ".join(filter(None, (album, genres.get(i)))) for i, album in enumerate(albums)]
+    context = [f"{text}. {lyrics[i]}" if i in lyrics else text for i, text in enumerate(known)]
     return {"words": words_of(dataset), "context": context}
+
+
+def _by_track(table: pa.Table | None, column: str) -> dict[int, str]:
+    if table is None or column not in table.column_names:
+        return {}
+    return dict(zip(table["track"].to_pylist(), table[column].to_pylist(), strict=True))
 
 
 def encode_texts(
