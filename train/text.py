@@ -108,8 +108,8 @@ def encode_texts(
     keys = {text: cache_key(model, text) for text in texts if text}
     known = cache.get(keys.values())
     fresh = [text for text, key in keys.items() if key not in known]
-    for batch in tqdm(list(_batches(fresh, loaded, batch_pieces)), desc="text", unit="batch", disable=not fresh):
-        vectors = _encode_batch([pieces for _, pieces in batch], loaded, precision)
+    for batch in tqdm(list(batches_of(fresh, loaded, batch_pieces)), desc="text", unit="batch", disable=not fresh):
+        vectors = encode_batch([pieces for _, pieces in batch], loaded, precision)
         pairs = [(keys[text], vector) for (text, _), vector in zip(batch, vectors, strict=True)]
         cache.put(pairs)
         known.update(pairs)
@@ -118,7 +118,14 @@ def encode_texts(
     return np.fromiter(rows, np.dtype((np.float16, loaded.encoder.width)), count=len(texts))
 
 
-def _batches(texts: Sequence[str], loaded: LoadedEncoder, batch_pieces: int) -> Iterator[list[tuple[str, list[int]]]]:
+def batches_of(texts: Sequence[str], loaded: LoadedEncoder, batch_pieces: int) -> Iterator[list[tuple[str, list[int]]]]:
+    """Yield texts with their word pieces, framed and cut, in batches of like length.
+
+    Args:
+        texts: The strings.
+        loaded: The encoder.
+        batch_pieces: Most word pieces of a batch, padding included.
+    """
     framed = [
         (text, [loaded.cls_id, *pieces[: _LONGEST - 2], loaded.sep_id])
         for text, pieces in zip(texts, loaded.tokenise(texts), strict=True)
@@ -134,7 +141,8 @@ def _batches(texts: Sequence[str], loaded: LoadedEncoder, batch_pieces: int) -> 
         yield batch
 
 
-def _encode_batch(rows: Sequence[list[int]], loaded: LoadedEncoder, precision: str) -> NDArray[np.float16]:
+def encode_batch(rows: Sequence[list[int]], loaded: LoadedEncoder, precision: str) -> NDArray[np.float16]:
+    """Return (B, H) unit vectors of texts as `batches_of` has them, in ``float32`` or ``bfloat16`` arithmetic."""
     length = max(len(row) for row in rows)
     tokens = torch.tensor([row + [0] * (length - len(row)) for row in rows])
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
