@@ -124,14 +124,17 @@ def train_phase(model: Ranker, phase: Phase, training: Training, checkpoint: Pat
     rng = np.random.default_rng([training.seed, len(phase.name)])
     torch.manual_seed(training.seed)
     done = load_checkpoint(checkpoint, phase.parameters, optimisers, rng)
-    # What order says is weighed after the phases.
-    followed = replace(training, judged={k: each for k, each in training.judged.items() if k != UNORDERED})
     for number in range(done, phase.settings.epochs):
         loss = _epoch(model, phase, training, optimisers, rng, number)
-        figures = {"loss": loss, **{f"ndcg_{k}": value for k, value in judge(model, followed).items()}}
+        figures = {"loss": loss, **{f"ndcg_{k}": value for k, value in judge(model, in_order(training)).items()}}
         on_epoch(phase.name, number, figures)
         if training.team.leads:
             save_checkpoint(checkpoint, phase.parameters, optimisers, rng, number + 1)
+
+
+def in_order(training: Training) -> Training:
+    """Return ``training`` without the examples that deny an order: what does not hear of it says nothing new there."""
+    return replace(training, judged={count: each for count, each in training.judged.items() if count != UNORDERED})
 
 
 def calibrate(model: Ranker, training: Training, batches: int = 3) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from train.examples import UNORDERED
 from train.llara_model import Ranker
-from train.ranker_training import Training, judge, judge_each
+from train.ranker_training import Training, in_order, judge, judge_each
 from train.skeleton import ANY, BUCKETS
 from train.team import Team
 
@@ -44,7 +44,7 @@ def weigh_second(model: Ranker, training: Training, choices: tuple[float, ...] =
     figures = {}
     for choice in choices:
         model.second_share.fill_(choice)
-        figures[choice] = sum(judge(model, training, known=True).values())
+        figures[choice] = sum(judge(model, in_order(training), known=True).values())
     model.second_share.fill_(max(choices, key=lambda choice: figures[choice]))
 
 
@@ -127,10 +127,11 @@ def _weigh(
     With ``proven``, whatever is chosen in the place of the first choice ranks better by more than two standard errors
     over the playlists.
     """
+    asked = training if len(weight) > ANY else in_order(training)
     figures = {}
     for choice in choices:
         weight.fill_(choice)
-        figures[choice] = judge_each(model, training, known=True)
+        figures[choice] = judge_each(model, asked, known=True)
     weight.fill_(choices[0] if alone is None else alone)
     first = figures[choices[0]]
     for case in range(len(weight) if first else 0):
