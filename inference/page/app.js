@@ -7,7 +7,7 @@ const HOW = { uri: "matched", name: "by name", text: "by text", none: "not known
 
 const $ = (id) => document.getElementById(id);
 // An entry is a track of the playlist and how the catalogue knew it, once that is answered.
-const state = { title: "", entries: [], wanted: FIRST, diversity: 0, found: [], active: -1 };
+const state = { title: "", entries: [], wanted: FIRST, diversity: 0, ordered: true, found: [], active: -1 };
 let searching = new AbortController();
 let continuing = new AbortController();
 
@@ -248,7 +248,7 @@ async function proceed() {
   continuing = new AbortController();
   $("recommended").setAttribute("aria-busy", "true");
   const body = JSON.stringify({ tracks: entries.map(({ track }) => track), name: title || null, k: state.wanted,
-    diversity: state.diversity });
+    diversity: state.diversity, ordered: state.ordered });
   const options = { method: "POST", headers: { "Content-Type": "application/json" }, body, signal: continuing.signal };
   try {
     const answer = await ask("/predict", options);
@@ -300,6 +300,7 @@ async function begin() {
 
 $("title").addEventListener("input", () => { state.title = $("title").value; changed(); });
 $("diversity").addEventListener("input", () => { state.diversity = $("diversity").valueAsNumber; continueLater(); });
+$("unordered").addEventListener("change", () => { state.ordered = !$("unordered").checked; continueLater(); });
 $("search").addEventListener("input", later(120, search));
 $("search").addEventListener("keydown", searchKey);
 $("search").addEventListener("blur", closeResults);

@@ -183,6 +183,20 @@ def test_a_playlist_of_two_moods_is_shared_out_by_keyboard(page: Page) -> None:
     expect(places.nth(1)).to_have_text("Rock Song 6")
 
 
+def test_tracks_in_no_order_are_asked_for_as_such(page: Page) -> None:
+    """One box, by keyboard as well; unless it is ticked, the last tracks are the last ones."""
+    title = page.get_by_label("Title", exact=True)
+    with page.expect_request("**/predict") as asked:
+        title.fill("rock")
+    assert '"ordered":true' in (asked.value.post_data or "")
+    box = page.get_by_role("checkbox", name="Tracks in no order")
+    box.focus()
+    with page.expect_request("**/predict") as asked:
+        page.keyboard.press("Space")
+    assert '"ordered":false' in (asked.value.post_data or "")
+    first_recommended(page, "Rock Song 0")
+
+
 def test_a_problem_is_shown_in_words(page: Page) -> None:
     """A playlist that the service refuses says why, and mends itself with the next change."""
     page.evaluate("document.getElementById('title').removeAttribute('maxlength')")
