@@ -38,20 +38,21 @@
 struct catalogue {
     const uint8_t *vectors; /* (tracks, length), ZERO_POINT added */
     const float *scale, *popularity, *bias; /* (tracks) */
-    const int32_t *row, *neighbours; /* (speakers): tracks, then others; (rows, kept) */
+    const int32_t *row, *title_row; /* (listed) tracks, the last one's for all that follow; (titles) n-grams of titles */
+    const int32_t *neighbours; /* (rows, kept) */
     const int8_t *said; /* (rows, kept), falling */
     const float *said_scale; /* (rows) */
     struct kin { /* tracks of an artist, and of an album */
         const int32_t *of, *first, *tracks; /* (tracks), below 0 where unknown; (groups + 1); rising by group */
         int64_t groups;
     } artists, albums;
-    int64_t tracks, length, speakers, kept, leaders;
+    int64_t tracks, length, listed, titles, kept, leaders;
 };
 
 /* A playlist, and where its list goes: inference/scan.py fills this in, too. */
 struct playlist {
     const float *vector; /* (length) */
-    const int64_t *heard, *own; /* speakers whose neighbours gain, tracks that are left out; -1 is none */
+    const int64_t *heard, *own; /* speakers whose neighbours gain: tracks, then n-grams; tracks left out; -1 is none */
     const float *loudness, *kin_loudness; /* (heard) how much each counts, for its neighbours and for its artist and album */
     int64_t *best; /* (k), as best_scores: a heap while it is under way, then falling, equal scores by id */
     float *best_scores;
@@ -273,17 +274,21 @@ static int room(struct query *query, int64_t size) {
     return ids && gains && query->spare_ids && query->spare_gains;
 }
 
-/* Sum what neighbours gain of the speakers that a playlist heard from `first` on and below `beyond`, the mean of the
- * `leaders` largest sums being `weight`. Leave tracks, rising, and what each gains behind those that the query has. */
-static void votes(const struct catalogue *catalogue, struct query *query, int64_t first, int64_t beyond, float weight) {
+/* Sum what neighbours gain of the speakers that a playlist heard from `first` on, `count` of them, whose rows are the
+ * `listed` ones of `of`; the mean of the `leaders` largest sums is `weight`. Leave tracks, rising, and what each gains
+ * behind those that the query has. */
+static void votes(
+    const struct catalogue *catalogue, struct query *query, int64_t first, int64_t count, const int32_t *of,
+    int64_t listed, float weight) {
     const struct playlist *playlist = query->playlist;
     int64_t said = 0, size = 0, kept = catalogue->kept, leaders = catalogue->leaders;
     int64_t *ids = query->ids + query->voted, *spare_ids = query->spare_ids;
     float *gains = query->gains + query->voted, *spare_gains = query->spare_gains;
     if (weight == 0) return;
     for (int64_t i = 0; i < playlist->heard_count; i++) {
-        if (playlist->heard[i] < first || playlist->heard[i] >= beyond) continue;
-        int64_t row = catalogue->row[playlist->heard[i]];
+        int64_t speaker = playlist->heard[i] - first;
+        if (playlist->heard[i] < 0 || speaker < 0 || speaker >= count) continue;
+        int64_t row = of[speaker < listed ? speaker : listed - 1];
         for (int64_t j = row * kept; j < (row + 1) * kept && catalogue->said[j] > 0; j++)
             ids[said] = catalogue->neighbours[j],
             gains[said++] = catalogue->said[j] * catalogue->said_scale[row] * playlist->loudness[i];
@@ -344,9 +349,10 @@ static int all_gains(const struct catalogue *catalogue, struct query *query) {
     const struct playlist *playlist = query->playlist;
     int64_t most = playlist->heard_count * catalogue->kept;
     if (!room(query, most < catalogue->leaders ? catalogue->leaders : most)) return 0;
-    if (catalogue->kept) votes(catalogue, query, 0, catalogue->tracks, playlist->neighbours);
+    int64_t tracks = catalogue->tracks, titles = catalogue->titles;
+    if (catalogue->kept) votes(catalogue, query, 0, tracks, catalogue->row, catalogue->listed, playlist->neighbours);
     int64_t first = query->voted;
-    if (catalogue->kept) votes(catalogue, query, catalogue->tracks, catalogue->speakers, playlist->titles);
+    if (catalogue->kept) votes(catalogue, query, tracks, titles, catalogue->title_row, titles, playlist->titles);
     int sorted = first == 0 || query->voted == first;
     int64_t by_speakers = query->voted;
     if (!kin_gains(catalogue, &catalogue->artists, query, playlist->artists)) return 0;
@@ -474,7 +480,8 @@ static int are_known(const int64_t *ids, int64_t count, int64_t known) {
 static int is_known(const struct catalogue *catalogue, const struct playlist *playlist) {
     for (int64_t i = 0; i < catalogue->length; i++)
         if (!isfinite(playlist->vector[i])) return 0;
-    return playlist->k > 0 && are_known(playlist->heard, playlist->heard_count, catalogue->speakers) &&
+    int64_t speakers = catalogue->tracks + catalogue->titles;
+    return playlist->k > 0 && are_known(playlist->heard, playlist->heard_count, speakers) &&
            are_known(playlist->own, playlist->own_count, catalogue->tracks);
 }
 

@@ -50,7 +50,8 @@ class Neighbours:
     """What tracks, and n-grams of titles, say for tracks: `train.neighbourhood`, in the form that the library reads.
 
     Attributes:
-        row: (V,) int32 row of each speaker: of the N tracks, and after them of n-grams.
+        row: (M,) int32 row of each of the N tracks; where there are fewer, the last one's is that of all that follow.
+        title_row: (G,) int32 row of each n-gram, if they speak at all.
         ids: (R, K) int32 neighbours.
         values: (R, K) int8 how much the row's speakers speak for them, falling; 0 where there are fewer.
         scale: (R, 1) float32 what a row's values are multiplied by.
@@ -58,6 +59,7 @@ class Neighbours:
     """
 
     row: NDArray[np.int32]
+    title_row: NDArray[np.int32]
     ids: NDArray[np.int32]
     values: NDArray[np.int8]
     scale: Floats
@@ -70,27 +72,30 @@ class Neighbours:
         Raises:
             ValueError: They do not fit each other.
         """
+        numbers = np.dtype(np.int32)
+        titles = _array(model, numbers, layout["title_row"]) if "title_row" in layout else np.empty(0, numbers)
         found = cls(
-            row=_array(model, np.dtype(np.int32), layout["row"]),
-            ids=_array(model, np.dtype(np.int32), layout["ids"]),
+            row=_array(model, numbers, layout["row"]).ravel(),
+            title_row=titles.ravel(),
+            ids=_array(model, numbers, layout["ids"]),
             values=_array(model, np.dtype(np.int8), layout["values"]),
             scale=_array(model, np.dtype(np.float32), layout["scale"]),
             leaders=int(layout["leaders"]),
         )
-        rows, speakers = len(found.ids), len(found.row)
+        rows, speakers = len(found.ids), np.concatenate([found.row, found.title_row])
         right = found.ids.ndim == 2 and found.values.shape == found.ids.shape and found.scale.shape == (rows, 1)
-        if not right or not 0 <= found.row.min() <= found.row.max() < rows or found.leaders < 1:
-            raise ValueError(f"{found.ids.shape} neighbours that do not fit {speakers} speakers and {rows} rows")
+        if not right or not 0 <= speakers.min() <= speakers.max() < rows or found.leaders < 1:
+            raise ValueError(f"{found.ids.shape} neighbours that do not fit {len(speakers)} speakers and {rows} rows")
         return found
 
     def check(self, tracks: int) -> None:
         """Refuse neighbours that are not of a catalogue of so many tracks.
 
         Raises:
-            ValueError: A track does not speak, or a neighbour does not exist.
+            ValueError: There are more tracks that speak, or none, or a neighbour does not exist.
         """
-        if len(self.row) < tracks or not 0 <= self.ids.min() <= self.ids.max() < tracks:
-            raise ValueError(f"{tracks} tracks have the neighbours of {len(self.row)} speakers")
+        if not 1 <= len(self.row) <= tracks or not 0 <= self.ids.min() <= self.ids.max() < tracks:
+            raise ValueError(f"{tracks} tracks have the neighbours of {len(self.row)}, or some that do not exist")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +147,9 @@ class _Catalogue(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("vectors", "scale", "popularity", "bias")),
-        *((name, ctypes.c_void_p) for name in ("row", "neighbours", "said", "said_scale")),
+        *((name, ctypes.c_void_p) for name in ("row", "title_row", "neighbours", "said", "said_scale")),
         *((name, _Kin) for name in ("artists", "albums")),
-        *((name, ctypes.c_int64) for name in ("tracks", "length", "speakers", "kept", "leaders")),
+        *((name, ctypes.c_int64) for name in ("tracks", "length", "listed", "titles", "kept", "leaders")),
     )
 
 
@@ -246,13 +251,13 @@ class Scan:
         """
         self._table, self._native = table, native
         tracks, length = table.vectors.shape
-        arrays, numbers = [table.vectors, table.scale, table.prior[0], table.prior[1]], [tracks, length, tracks]
+        arrays, numbers = [table.vectors, table.scale, table.prior[0], table.prior[1]], [tracks, length]
         if (others := table.neighbours) is not None:
-            arrays += [others.row, others.ids, others.values, others.scale]
-            numbers[2:] = [len(others.row), others.ids.shape[1], min(others.leaders, tracks)]
+            arrays += [others.row, others.title_row, others.ids, others.values, others.scale]
+            numbers += [len(others.row), len(others.title_row), others.ids.shape[1], min(others.leaders, tracks)]
         places = [array.ctypes.data for array in arrays]
         kin = map(_Kin.of_tracks, (table.artists, table.albums))
-        catalogue = _Catalogue(*places, *[None] * (8 - len(places)), *kin, *numbers)
+        catalogue = _Catalogue(*places, *[None] * (9 - len(places)), *kin, *numbers)
         self._pass = native.segue_open(ctypes.byref(catalogue), threads, way)
         if not self._pass:
             raise ValueError(f"{tracks} tracks by {length} cannot be scanned by {threads} threads in the way {way}")

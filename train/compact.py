@@ -1,9 +1,10 @@
 """How a catalogue of millions is exported: a track costs some 200 bytes of the graph, and not some 700.
 
 A track as a seed and as a candidate has the same vector but for the shares that it takes of its artist's and album's
-(`train.skeleton.TrackVectors`). So the difference is one for all tracks of an album, and it alone is kept beside the
-candidates: a row for the tracks of an artist's album where these are heard most, of an artist for others, and one for
-the rest. Neighbours, of which most tracks of one or two playlists know little, are kept for the most popular tracks.
+(`train.skeleton.TrackVectors`). So the difference is the sum of two, one for all tracks of an artist and one for all of
+an album, and these alone are kept beside the candidates: a row for each artist and album that is heard most, and one
+for the rest. Who is of which is known already, as artists and albums vote (`train.kin`). Neighbours, of which most
+tracks of one or two playlists know little, are kept for the most popular tracks.
 
 What that costs is measured at every export: `train.export` holds the graph against the model that was trained.
 """
@@ -11,11 +12,12 @@ What that costs is measured at every export: `train.export` holds the graph agai
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
 from segue.errors import InputError
+from train.kin import numbered
+from train.llara_model import Ranker
 from train.neighbours import NeighbourTable
-from train.skeleton import CatalogueTensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +40,27 @@ class Compact:
                 raise InputError(f"compact.{name} is {getattr(self, name)} and has to be 1 or more.")
 
 
-def seed_groups(catalogue: CatalogueTensors, rows: int) -> NDArray[np.int64]:
-    """Return (N,) which of at most ``rows`` rows, from 0 without a gap, each track shares with tracks like it.
+def shared_differences(ranker: Ranker, rows: int) -> tuple[Tensor, Tensor]:
+    """Return what tracks of the artists that are heard most are more as seeds than as candidates, and of albums.
 
-    Half of the rows are for the albums of an artist that are in most playlists, and what is left but one for the
-    artists of other tracks; the last is for tracks of neither.
+    Row n is of the artist, or album, that `train.kin.numbered` gives the number n. There are at most half of ``rows``
+    for each kind (one at least); where that is too few, the last is the mean of all that are left.
     """
-    artist = catalogue.artist.numpy()
-    heard = catalogue.count.numpy() + 1  # a track without a past can be a seed as well
-    group = np.zeros(len(artist), np.int64)
-    left, used = np.arange(len(artist)), 0
-    for key, most in ((artist * catalogue.albums + catalogue.album.numpy(), rows // 2), (artist, rows - 1)):
-        distinct, of = np.unique(key[left], return_inverse=True)
-        order = np.argsort(-np.bincount(of, heard[left], len(distinct)), kind="stable")[: most - used]
-        row = np.full(len(distinct), -1)
-        row[order] = used + np.arange(len(order))
-        mine = row[of]
-        group[left[mine >= 0]] = mine[mine >= 0]
-        left, used = left[mine < 0], used + len(order)
-    group[left] = used
-    return group
+    artists, albums = (numbered(*groups, ranker.tracks.catalogue.count)[1] for groups in ranker.tracks.catalogue.kinds)
+    most = max(1, rows // 2)
+    kept = ranker.differences(artists[:most], albums[:most])
+    left = ranker.differences(artists[most - 1 :], albums[most - 1 :])
+    for own, others in zip(kept, left, strict=True):
+        if len(own) == most:
+            own[-1] = others.mean(0)
+    return kept[0], kept[1]
 
 
 def most_popular(table: NeighbourTable, tracks: int, rows: int, kept: int) -> NeighbourTable:
     """Return a table of the first ``kept`` neighbours in the first ``rows`` rows that tracks by popularity have.
 
-    Ids are in the order of falling popularity. Other tracks share a row of zeros. Titles keep all of their rows: they
-    are few, whatever the catalogue.
+    Ids are in the order of falling popularity. Other tracks share a row of zeros, and where the table's tracks end the
+    last one speaks for all that follow. Titles keep all of their rows: they are few, whatever the catalogue.
     """
     distinct, first = np.unique(table.row, return_index=True)
     by_popularity, first = distinct[np.argsort(first)], np.sort(first)
@@ -72,8 +68,11 @@ def most_popular(table: NeighbourTable, tracks: int, rows: int, kept: int) -> Ne
     row = np.full(len(table.ids), len(order), np.int32)
     row[order] = np.arange(len(order))
     nobody = np.zeros((1, min(kept, table.ids.shape[1])))
+    speakers = row[table.row]
+    named = np.flatnonzero(speakers[:tracks] < len(order))
+    silent = slice(named[-1] + 2 if len(named) else 1, tracks)  # but for the first of them
     return NeighbourTable(
-        row[table.row],
+        np.delete(speakers, silent),
         np.concatenate([table.ids[order, :kept], nobody]).astype(np.int32),
         np.concatenate([table.values[order, :kept], nobody]).astype(np.float32),
     )

@@ -27,7 +27,7 @@ class Model:
 
     Attributes:
         proto: The graph; its initializers that ``constants`` has by their names are empty.
-        constants: The large ones; of a file that `read` opened they are memory-mapped.
+        constants: The large ones; what stood beside a file that `read` opened is memory-mapped.
     """
 
     proto: onnx.ModelProto
@@ -35,7 +35,7 @@ class Model:
 
     @classmethod
     def read(cls, path: Path) -> "Model":
-        """Open a model whose large constants are external data, by ONNX's own convention; none is loaded."""
+        """Open a model whose largest constants are external data, by ONNX's own convention; none of these is loaded."""
         proto = onnx.load(str(path), load_external_data=False)
         constants = {}
         for tensor in proto.graph.initializer:
@@ -43,6 +43,9 @@ class Model:
                 constants[tensor.name] = _mapped(tensor, path.parent)
                 tensor.ClearField("external_data")
                 tensor.ClearField("data_location")
+            elif len(tensor.raw_data) >= _SMALLEST:
+                constants[tensor.name] = numpy_helper.to_array(tensor)
+                tensor.ClearField("raw_data")
         return cls(proto, constants)
 
     def constant(self, tensor: TensorProto) -> NDArray[Any]:

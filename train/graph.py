@@ -3,17 +3,16 @@
 import logging
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from segue.errors import SegueError
 from train.branch import branch
-from train.compact import Compact, most_popular, seed_groups
+from train.compact import Compact, most_popular, shared_differences
 from train.constants import Model
+from train.kin import Kin
 from train.llara_model import Ranker
 from train.neighbourhood import Neighbourhood
 from train.neighbours import NeighbourTable
@@ -61,18 +60,21 @@ class ServingGraph(nn.Module):
         if compact is None:
             self.seeds = OwnSeeds(len(cold), length)
         else:
-            self.seeds = SharedSeeds(seed_groups(ranker.tracks.catalogue, compact.differences), length)
+            self.seeds = SharedSeeds(*shared_differences(ranker, compact.differences))
         for ids in torch.split(torch.arange(len(cold)), _TRACKS_AT_ONCE):
             with torch.no_grad():
                 candidates, bias = ranker.candidates(ids, cold[ids])
-                self.seeds.take(ids, ranker.seeds(ids, cold[ids]), candidates[:, :-1])
+                if isinstance(self.seeds, OwnSeeds):
+                    self.seeds.table[ids] = ranker.seeds(ids, cold[ids])
             self.columns[:, ids] = candidates[:, :-1].T
             self.prior[:, ids] = torch.stack([candidates[:, -1], bias])
         heard = ranker.llara is not None and bool(ranker.llara.gate.any())
         self.playlist, self.llara, self.reader = ranker.playlist, ranker.llara if heard else None, reader
         self.neighbourhood, self.kin, self.recency = ranker.neighbourhood, ranker.kin, ranker.recency
-        if self.neighbourhood is not None and compact is not None:
-            self.neighbourhood = _fewer(self.neighbourhood, len(cold), compact)
+        if compact is not None:
+            self.kin = self.kin or Kin(ranker.tracks.catalogue)  # silent, but it knows who is of which artist
+            if self.neighbourhood is not None:
+                self.neighbourhood = _fewer(self.neighbourhood, compact)
         self.fold_in = ranker.fold_in if bool(ranker.fold_in.weight.any()) else None
         self.popularity_weight = ranker.popularity
         self.second = None if ranker.beside is None else ranker.beside.playlist
@@ -103,7 +105,7 @@ class ServingGraph(nn.Module):
         """
         own = nn.functional.pad(seeds, (0, 1), value=-1)  # (B, S + 1): never without a column
         ids, place = torch.cat([own, stand_ins], 1), own.shape[1]
-        known = self.seeds(ids.clamp(min=0), self.columns)
+        known = self.seeds(ids.clamp(min=0), self.columns, self.kin)
         unknown, told = self._unknown(unknown_tokens), (unknown_tokens > 0).any(2)
         parts: tuple[Tensor, ...] = (unknown, told.any(), torch.zeros(*unknown_tokens.shape[:2], known.shape[2]))
         here = ids >= 0
@@ -139,7 +141,8 @@ class ServingGraph(nn.Module):
             said = torch.stack([self.neighbourhood.weight, self.neighbourhood.title_weight], 1)[case]
             heard = self.neighbourhood.heard(title_grams, case)
             logits = self.neighbourhood(logits, ids, loudness, heard, case)
-            ids, loudness = torch.cat([ids, heard], 1), torch.cat([loudness, (heard >= 0).float()], 1)
+            speakers = torch.where(heard >= 0, heard + logits.shape[1], -1)
+            ids, loudness = torch.cat([ids, speakers], 1), torch.cat([loudness, (heard >= 0).float()], 1)
             kin_loudness = nn.functional.pad(kin_loudness, (0, heard.shape[1]))
         weights, loudness = torch.cat([weight, said, kin], 1), torch.stack([loudness, kin_loudness], 1)
         return logits, playlist, weights, ids, loudness, *parts
@@ -161,46 +164,37 @@ class OwnSeeds(nn.Module):
         super().__init__()
         self.register_buffer("table", torch.empty(tracks, length))
 
-    def take(self, ids: Tensor, seeds: Tensor, candidates: Tensor) -> None:
-        """Learn what tracks (I,) are as seeds (I, D)."""
-        self.table[ids] = seeds
-
-    def forward(self, ids: Tensor, columns: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, columns: Tensor, kin: Kin | None) -> Tensor:
         """Return (B, S, D) the vectors of tracks (B, S)."""
         return nn.functional.embedding(ids, self.table)
 
 
 class SharedSeeds(nn.Module):
-    """Tracks as seeds: what they are as candidates, and a difference that tracks of a group share."""
+    """Tracks as seeds: what they are as candidates, and what an artist's and an album's tracks are more as seeds."""
 
-    group: Tensor
-    difference: Tensor
-    share: Tensor
+    artists: Tensor
+    albums: Tensor
 
-    def __init__(self, group: NDArray[np.int64], length: int) -> None:
-        """Make room for the differences of the groups (N,) of `train.compact.seed_groups`."""
+    def __init__(self, artists: Tensor, albums: Tensor) -> None:
+        """Add rows of ``artists`` (I, D) and ``albums`` (J, D), as `train.compact.shared_differences` returns them."""
         super().__init__()
-        self.register_buffer("group", torch.from_numpy(group.astype(np.int32)))
-        share = 1 / np.bincount(group)
-        self.register_buffer("difference", torch.zeros(len(share), length))
-        self.share = torch.from_numpy(share.astype(np.float32))[:, None]
+        self.register_buffer("artists", artists)
+        self.register_buffer("albums", albums)
 
-    def take(self, ids: Tensor, seeds: Tensor, candidates: Tensor) -> None:
-        """Learn what tracks (I,), none of them twice, are as seeds (I, D) and as candidates (I, D)."""
-        group = self.group[ids].long()
-        self.difference.index_add_(0, group, (seeds - candidates) * self.share[group])  # their mean, in the end
-
-    def forward(self, ids: Tensor, columns: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, columns: Tensor, kin: Kin) -> Tensor:
         """Return (B, S, D) the vectors of tracks (B, S); ``columns`` (D, N) are all tracks as candidates."""
-        own = columns.index_select(1, ids.flatten()).T.reshape(*ids.shape, columns.shape[0])
-        group = nn.functional.embedding(ids, self.group.unsqueeze(1)).squeeze(2).long()
-        return own + nn.functional.embedding(group, self.difference)
+        vectors = columns.index_select(1, ids.flatten()).T.reshape(*ids.shape, columns.shape[0])
+        for of, table in ((kin.artist, self.artists), (kin.album, self.albums)):
+            row = nn.functional.embedding(ids, of.unsqueeze(1)).squeeze(2).long().clamp(max=len(table) - 1)
+            vectors = vectors + nn.functional.embedding(row, table)
+        return vectors
 
 
-def _fewer(whole: Neighbourhood, tracks: int, compact: Compact) -> Neighbourhood:
-    """Return what the most popular of so many tracks say, and titles, weighed as before."""
-    table = NeighbourTable(whole.row.numpy(), whole.ids.numpy(), whole.values.numpy())
-    fewer = Neighbourhood(most_popular(table, tracks, compact.neighbour_rows, compact.neighbours), whole.grams)
+def _fewer(whole: Neighbourhood, compact: Compact) -> Neighbourhood:
+    """Return what the most popular tracks say, and titles, weighed as before."""
+    rows, grams = torch.cat([whole.row, whole.title_row]).squeeze(1), len(whole.title_row)
+    table = NeighbourTable(rows.numpy(), whole.ids.numpy(), whole.values.numpy())
+    fewer = Neighbourhood(most_popular(table, len(whole.row), compact.neighbour_rows, compact.neighbours), grams)
     fewer.load_state_dict(whole.state_dict())
     return fewer
 

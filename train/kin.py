@@ -27,8 +27,9 @@ class Kin(nn.Module):
         """
         super().__init__()
         # Known to the dataset, and so not kept with the weights.
-        self.register_buffer("artist", _numbered(catalogue.artist, catalogue.artists), persistent=False)
-        self.register_buffer("album", _numbered(catalogue.album, catalogue.albums), persistent=False)
+        artist, album = (numbered(*groups, catalogue.count)[0] for groups in catalogue.kinds)
+        self.register_buffer("artist", artist, persistent=False)
+        self.register_buffer("album", album, persistent=False)
         self.register_buffer("artist_weight", torch.zeros(CASES))
         self.register_buffer("album_weight", torch.zeros(CASES))
         self.artist: Tensor
@@ -68,9 +69,22 @@ class Kin(nn.Module):
         return logits + _shared(self.album, self.albums, seeds, loudness * weights[:, 1:])
 
 
-def _numbered(group: Tensor, groups: int) -> Tensor:
-    """Return groups (N,), the last of so many an unknown one, as int32 numbers from 1 on; the unknown one is 0."""
-    return ((group + 1) % groups).int()
+def numbered(group: Tensor, groups: int, count: Tensor) -> tuple[Tensor, Tensor]:
+    """Return int32 numbers of the tracks' groups (N,), and which group each number (groups,) is.
+
+    The last of so many groups is the unknown one and has 0; others follow by how often their tracks are heard.
+
+    Args:
+        group: (N,) of each track.
+        groups: How many there are.
+        count: (N,) playlists that hold each track.
+    """
+    heard = torch.zeros(groups, dtype=torch.float64).index_add(0, group, count.double() + 1)  # also one without a past
+    heard[-1] = torch.inf
+    order = torch.argsort(heard, descending=True, stable=True)
+    number = torch.empty_like(order)
+    number[order] = torch.arange(groups)
+    return number[group].int(), order
 
 
 def _shared(of: Tensor, groups: int, seeds: Tensor, gain: Tensor) -> Tensor:

@@ -199,3 +199,8 @@ class Ranker(nn.Module):
         if self.beside is None:
             return vectors
         return torch.cat([vectors, self.beside.tracks.seeds(ids, hidden)], -1)
+
+    def differences(self, artists: Tensor, albums: Tensor) -> list[Tensor]:
+        """Return as `TrackVectors.differences`, of both skeletons where two are asked."""
+        parts = [each.tracks.differences(artists, albums) for each in (self, self.beside) if each is not None]
+        return [torch.cat(each, 1) for each in zip(*parts, strict=True)]

@@ -68,6 +68,11 @@ class CatalogueTensors:
     albums: int
     features: int = 0
 
+    @property
+    def kinds(self) -> tuple[tuple[Tensor, int], tuple[Tensor, int]]:
+        """What groups tracks: artists and how many there are, and albums."""
+        return (self.artist, self.artists), (self.album, self.albums)
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -114,6 +119,12 @@ class TrackVectors(nn.Module):
     def seeds(self, ids: Tensor, hidden: Tensor) -> Tensor:
         """Return (…, D) vectors of the tracks ``ids`` as seeds; where ``hidden`` is true, by their text."""
         return self._vectors(ids, hidden, self.seed_share)
+
+    @torch.no_grad()
+    def differences(self, artists: Tensor, albums: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (I, D) what tracks of artists (I,) are more as seeds than as candidates, and (J, D) of albums (J,)."""
+        more = self.seed_share - self.candidate_share
+        return more[0] * self.artist(artists), more[1] * self.album(albums)
 
     @torch.no_grad()
     def rescale(self, factor: float) -> None:

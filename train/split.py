@@ -5,6 +5,7 @@ itself (`inference.scan`) asks only what comes before. That part's weights are t
 catalogue's vectors are read out of the whole's file, so that nothing stands twice.
 """
 
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def write_serving_form(model: Model, folder: Path) -> dict[str, Any]:
     quantised = quantise(model)
     places = Model(served(quantised.proto), quantised.constants).write(folder / MODEL)
     onnx.checker.check_model(str(folder / MODEL), full_check=False)
-    tables = _tables(quantised.proto)
+    tables = _tables(quantised.proto, places.keys())
     if tables is None:
         return {}
     query = served(_before_the_catalogue(quantised.proto))
@@ -48,18 +49,25 @@ def write_serving_form(model: Model, folder: Path) -> dict[str, Any]:
     return {"scan": layout | {name: places[of] for name, of in kin.items() if of in places}}
 
 
-def _tables(model: onnx.ModelProto) -> tuple[dict[str, str], dict[str, str]] | None:
-    """Return the names of the candidates' and of the neighbours' arrays, or None where no scan can read them."""
+def _tables(model: onnx.ModelProto, found: Set[str]) -> tuple[dict[str, str], dict[str, str]] | None:
+    """Return the names of the candidates' and of the neighbours' arrays, or None where no scan can read them.
+
+    Args:
+        model: The graph in integers.
+        found: Names of the constants that stand in its file by themselves.
+    """
     arrays = {tensor.name: tensor for tensor in model.graph.initializer}
     scans = [node for node in model.graph.node if node.op_type == "MatMulNBits" and node.input[0] == VECTORS]
     if len(scans) != 1 or arrays[scans[0].input[1]].dims[1] != 1:  # one scale a track
         return None
     candidates = {"vectors": scans[0].input[1], "scale": scans[0].input[2], "prior": "prior"}
-    spoken = {"row": "row", "ids": "ids", "values": "values.int8", "scale": "values.scale"}
+    spoken = {"row": "row", "ids": "ids", "values": "values.int8", "scale": "values.scale", "title_row": "title_row"}
     neighbours = {part: f"neighbourhood.{name}" for part, name in spoken.items()}
+    if neighbours["title_row"] not in arrays:
+        del neighbours["title_row"]
     if neighbours["ids"] not in arrays:
         neighbours = {}
-    whole = arrays.keys() >= {*candidates.values(), *neighbours.values()}
+    whole = found >= {*candidates.values(), *neighbours.values()}
     return (candidates, neighbours) if whole else None
 
 

@@ -83,7 +83,7 @@ def weigh_title_neighbours(
     model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0)
 ) -> None:
     """Set how much the neighbours of the title count, by number of seeds, to the choice that ranks validation best."""
-    if model.neighbourhood is not None and model.neighbourhood.grams:
+    if model.neighbourhood is not None and len(model.neighbourhood.title_row):
         model.reads_language, model.asks_second = False, True
         _weigh(model.neighbourhood.title_weight, model, training, choices, alone=None)
 

@@ -20,12 +20,15 @@ pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler was the
 NOBODY, SILENCE = np.array([-1]), np.zeros((2, 1), np.float32)
 
 
-def random_table(tracks: int, length: int, seed: int = 0, rows: int = 9, kept: int = 30) -> Table:
+def random_table(
+    tracks: int, length: int, seed: int = 0, rows: int = 9, kept: int = 30, listed: int | None = None
+) -> Table:
     """Return a table of random numbers, with neighbours, artists and albums; three speakers are no tracks."""
     draw = np.random.default_rng(seed)
     said = -np.sort(-draw.integers(0, 128, (rows, kept), dtype=np.int8), axis=1)
     neighbours = Neighbours(
-        draw.integers(0, rows, tracks + 3, dtype=np.int32),
+        draw.integers(0, rows, tracks if listed is None else listed, dtype=np.int32),
+        draw.integers(0, rows, 3, dtype=np.int32),
         draw.integers(0, tracks, (rows, kept), dtype=np.int32),
         said,
         draw.random((rows, 1), np.float32) * np.float32(0.01),
@@ -95,7 +98,8 @@ class Wanted:
         if others is None:
             return gained
         for speaker, loudness in zip(self.heard[speaking], self.loudness[0, speaking], strict=True):
-            row = others.row[speaker]
+            title = speaker - len(gained)
+            row = others.row[min(speaker, len(others.row) - 1)] if title < 0 else others.title_row[title]
             np.add.at(gained, others.ids[row], others.values[row] * others.scale[row] * loudness)
         leaders = min(others.leaders, len(gained))
         mean = np.float32(np.sort(gained)[::-1][:leaders].astype(np.float64).sum() / leaders)
@@ -118,11 +122,12 @@ def best_of_each(scan: Scan, playlists: Sequence[Wanted], k: int) -> tuple[Ids, 
     tracks=st.sampled_from([1, 5, 63, 64, 65, 1000, 4097, 9001]),
     length=st.sampled_from([16, 32, 48, 128, 200]),
     k=st.sampled_from([1, 10, 500, 4000]),
+    listed=st.sampled_from([0.0, 0.3, 1.0]),
     seed=st.integers(0, 1000),
 )
-def test_it_ranks_as_numpy_does(tracks: int, length: int, k: int, seed: int) -> None:
+def test_it_ranks_as_numpy_does(tracks: int, length: int, k: int, listed: float, seed: int) -> None:
     """Ids and every bit of their scores are those of a sort of all scores, equal ones by id, own tracks left out."""
-    table = random_table(tracks, length, seed)
+    table = random_table(tracks, length, seed, listed=max(1, round(listed * tracks)))
     wanted = Wanted.random(table, seed)
     scores = wanted.scores(table)
     order = np.lexsort((np.arange(tracks), -scores))[: min(k, int(np.isfinite(scores).sum()))]
@@ -252,6 +257,7 @@ class Saved:
         }
         spoken: dict[str, NDArray[Any]] = {
             "row": others.row,
+            "title_row": others.title_row,
             "ids": others.ids,
             "values": others.values,
             "scale": others.scale,
@@ -299,6 +305,8 @@ def test_a_table_is_read_from_where_it_stands(saved: Saved) -> None:
         (("scale", "shape"), [41]),
         (("prior",), None),
         (("neighbours", "row", "offset"), 0),
+        (("neighbours", "row", "shape"), [41]),
+        (("neighbours", "title_row", "offset"), 0),
         (("neighbours", "ids", "shape"), [9, 31]),
         (("neighbours", "leaders"), 0),
         (("artists", "shape"), [39]),

@@ -12,29 +12,52 @@ from segue.query import Query, encode
 from tests.support.tiny_bert import tiny_encoder
 from tests.support.tiny_ranker import tiny_encoding, tiny_ranker, tiny_reader
 from train import constants
-from train.compact import Compact, most_popular, seed_groups
+from train.compact import Compact, most_popular, shared_differences
 from train.constants import Model
 from train.graph import ServingGraph
+from train.kin import numbered
 from train.neighbours import NeighbourTable
 from train.skeleton import CatalogueTensors
 
 ALL = Compact(above=100, differences=1000, neighbour_rows=1000, neighbours=200)
 
 
-def test_albums_that_are_heard_most_have_rows_then_artists() -> None:
-    """Six rows: three for albums of an artist, two for artists of other tracks, and one for who is left."""
-    catalogue = CatalogueTensors(
+def catalogue() -> CatalogueTensors:
+    """Return nine tracks of four artists and five albums that are known; the last group of each kind is none."""
+    return CatalogueTensors(
         artist=torch.tensor([0, 0, 1, 1, 2, 2, 3, 4, 0]),
-        album=torch.tensor([0, 0, 1, 2, 3, 3, 4, 5, 9]),
+        album=torch.tensor([0, 0, 1, 2, 3, 3, 4, 5, 0]),
         text=torch.zeros(9, 2),
-        count=torch.tensor([9.0, 8, 7, 1, 6, 5, 0, 3, 2]),
+        count=torch.tensor([1.0, 2, 9, 8, 1, 1, 0, 99, 0]),
         artists=5,
-        albums=10,
+        albums=6,
     )
-    group = seed_groups(catalogue, 6)
-    assert group.tolist() == [0, 0, 2, 5, 1, 1, 5, 3, 4]
-    assert seed_groups(catalogue, 100).tolist() == [0, 0, 2, 5, 1, 1, 6, 3, 4]
-    assert seed_groups(catalogue, 1).tolist() == [0] * 9
+
+
+def test_groups_are_numbered_by_how_often_they_are_heard() -> None:
+    """From 1 on; who is of an unknown one has 0, however often it is heard, and equal ones keep their order."""
+    number, order = numbered(*catalogue().kinds[0], catalogue().count)
+    assert (number.tolist(), number.dtype) == ([2, 2, 1, 1, 3, 3, 4, 0, 2], torch.int32)
+    assert order.tolist() == [4, 1, 0, 2, 3]
+    assert numbered(*catalogue().kinds[1], catalogue().count)[0].tolist() == [3, 3, 1, 2, 4, 4, 5, 0, 3]
+
+
+def test_who_is_heard_most_has_rows_of_its_own(tmp_path: Path) -> None:
+    """What a track is more as a seed is what its artist and its album give it; the rest of them share their mean."""
+    ranker = tiny_ranker(tiny_encoder(tmp_path / "bert"))
+    known = ranker.tracks.catalogue
+    (artist, artists), (album, albums) = (numbered(*kind, known.count) for kind in known.kinds)
+    whole, of_albums = shared_differences(ranker, 10_000)
+    ids, cold = torch.arange(len(known.count)), known.count == 0
+    with torch.no_grad():
+        more = ranker.seeds(ids, cold) - ranker.candidates(ids, cold)[0][:, :-1]
+    assert torch.allclose(whole[artist] + of_albums[album], more, atol=1e-6)
+    assert (len(whole), len(of_albums)) == (len(artists), len(albums))
+    few = shared_differences(ranker, 8)
+    for own, every in zip(few, (whole, of_albums), strict=True):
+        assert torch.equal(own[:3], every[:3])
+        assert torch.allclose(own[3], every[3:].mean(0), atol=1e-6)
+    assert [len(one) for one in shared_differences(ranker, 1)] == [1, 1]
 
 
 def test_the_most_popular_tracks_keep_their_best_neighbours() -> None:
@@ -49,13 +72,16 @@ def test_the_most_popular_tracks_keep_their_best_neighbours() -> None:
     assert fewer.values[fewer.row].tolist() == [[9, 8], [3, 2], [9, 8], [0, 0]]
     titled = most_popular(table, tracks=3, rows=1, kept=2)  # what is no track is an n-gram
     assert titled.ids[titled.row].tolist() == [[7, 8], [0, 0], [7, 8], [4, 5]]
+    rising = NeighbourTable(np.array([2, 2, 1, 1, 1, 1, 0], np.int32), table.ids, table.values)
+    short = most_popular(rising, tracks=6, rows=1, kept=2)  # the third track is silent, and so are all that follow
+    assert short.ids[short.row].tolist() == [[7, 8], [7, 8], [0, 0], [1, 2]]
     whole = most_popular(table, tracks=4, rows=5, kept=5)
     assert (whole.ids[whole.row] == table.ids[table.row]).all()
     assert (whole.values[whole.row] == table.values[table.row]).all()
 
 
 def test_with_room_for_all_a_compact_graph_ranks_as_the_whole_one(tmp_path: Path) -> None:
-    """Each album of an artist has its row then, and a track as a seed is what it was; with fewer rows it nearly is."""
+    """Each artist and album has its row then, and a track as a seed is what it was; with fewer rows it nearly is."""
     loaded = tiny_encoder(tmp_path / "bert")
     ranker = tiny_ranker(loaded)
     reader = tiny_reader(loaded)

@@ -69,7 +69,7 @@ def test_without_a_past_nobody_gains(neighbourhood: Neighbourhood, seeds: list[i
 def test_a_title_speaks_beside_the_tracks() -> None:
     """By a weight of its own, measured by its own best ones; where that is 0 nobody hears it."""
     both = Neighbourhood(TABLE, grams=3)  # of three tracks and three n-grams, of which the first has a row
-    both.row[3] = 1
+    both.title_row[0] = 1
     both.weight.fill_(1.0)
     both.title_weight[:2] = torch.tensor([2.0, 0.5])
     nobody, one, grams = torch.tensor([[-1]]), torch.tensor([[0]]), torch.tensor([[0, -1]])
@@ -80,7 +80,7 @@ def test_a_title_speaks_beside_the_tracks() -> None:
         gained: Tensor = both(before, seeds, (seeds >= 0).float(), both.heard(grams, case), case)
         return gained
 
-    assert both.heard(grams, bucket_of(torch.tensor([0]))).tolist() == [[3, -1]]
+    assert both.heard(grams, bucket_of(torch.tensor([0]))).tolist() == [[0, -1]]
     assert both.heard(grams, bucket_of(torch.tensor([2]))).tolist() == [[-1, -1]]
     silent = Neighbourhood(TABLE)
     silent.weight.fill_(1.0)
@@ -88,6 +88,14 @@ def test_a_title_speaks_beside_the_tracks() -> None:
     by_track = silent(before, one, loud, nobody, alone)
     assert torch.allclose(gain(nobody, 0), 2 * silent(before, torch.tensor([[2]]), loud, nobody, alone))
     assert torch.allclose(gain(one, 1), by_track + gain(nobody, 0) / 4)
+
+
+def test_the_last_track_of_a_short_table_speaks_for_all_that_follow(neighbourhood: Neighbourhood) -> None:
+    """Four rows say of six tracks what six rows say whose last three are the same."""
+    short = Neighbourhood(NeighbourTable(TABLE.row[:4], TABLE.ids, TABLE.values))
+    short.weight.fill_(1.0)
+    for seeds in ([0, 2, 5], [4, 1, -1], [5, 3, 4]):
+        assert torch.equal(gain(short, seeds), gain(neighbourhood, seeds))
 
 
 def test_padding_and_company_move_nothing(neighbourhood: Neighbourhood) -> None:
