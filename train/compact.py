@@ -76,3 +76,21 @@ def most_popular(table: NeighbourTable, tracks: int, rows: int, kept: int) -> Ne
         np.concatenate([table.ids[order, :kept], nobody]).astype(np.int32),
         np.concatenate([table.values[order, :kept], nobody]).astype(np.float32),
     )
+
+
+def share_left(table: NeighbourTable, rows: int, kept: int, loudest: int) -> float:
+    """Return how much of the sum of its first neighbours the median row says that keeps ``kept`` of them.
+
+    Scores are measured by the `train.neighbourhood.LEADERS` largest sums. A single track of a row that is cut has fewer
+    sums than that, and what it says would grow by as much as they shrink.
+
+    Args:
+        table: The whole one.
+        rows: So many of it count, as in `most_popular`: the first that tracks have.
+        kept: Neighbours that are kept.
+        loudest: Neighbours of each row by which scores are measured.
+    """
+    head = table.values[list(dict.fromkeys(table.row.tolist()))[:rows], :loudest]
+    said = head.sum(1)
+    heard = said > 0
+    return float(np.median(head[heard, :kept].sum(1) / said[heard])) if heard.any() else 1.0

@@ -1,6 +1,7 @@
 """The ranker as one ONNX graph: from a playlist's ids, n-grams and word pieces to exact top-k over the catalogue."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -10,14 +11,14 @@ from torch import Tensor, nn
 
 from segue.errors import SegueError
 from train.branch import branch
-from train.compact import Compact, most_popular, shared_differences
+from train.compact import Compact, most_popular, share_left, shared_differences
 from train.constants import Model
 from train.kin import Kin
 from train.llara_model import Ranker
-from train.neighbourhood import Neighbourhood
+from train.neighbourhood import LEADERS, Neighbourhood
 from train.neighbours import NeighbourTable
 from train.quantise import quantise
-from train.skeleton import bucket_of, case_of
+from train.skeleton import BUCKETS, bucket_of, case_of
 from train.word_reader import WordReader
 
 OPSET = 20
@@ -191,11 +192,16 @@ class SharedSeeds(nn.Module):
 
 
 def _fewer(whole: Neighbourhood, compact: Compact) -> Neighbourhood:
-    """Return what the most popular tracks say, and titles, weighed as before."""
+    """Return what the most popular tracks say, and titles, as loud as before."""
     rows, grams = torch.cat([whole.row, whole.title_row]).squeeze(1), len(whole.title_row)
     table = NeighbourTable(rows.numpy(), whole.ids.numpy(), whole.values.numpy())
     fewer = Neighbourhood(most_popular(table, len(whole.row), compact.neighbour_rows, compact.neighbours), grams)
     fewer.load_state_dict(whole.state_dict())
+    for case, seeds in enumerate((*BUCKETS, BUCKETS[-1])):  # no order is a matter of many tracks
+        loudest = LEADERS // max(seeds, 1)
+        if loudest > compact.neighbours:
+            by_tracks = replace(table, row=table.row[: len(whole.row)])
+            fewer.weight[case] *= share_left(by_tracks, compact.neighbour_rows, compact.neighbours, loudest)
     return fewer
 
 

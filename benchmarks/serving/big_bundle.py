@@ -44,7 +44,7 @@ BEHAVIOUR_TOKENS = 25
 GRAM_BUCKETS = 32768
 HIDDEN = {"projector": 512, "mix": 256}
 NEIGHBOURS = 100
-ROWS_A_TRACK = 0.36
+OWN_ROWS, SHARED_ROWS = 0.33, 0.03
 """Rows of the table of neighbours to a track: two thirds of 211,405 real ones stand in one playlist and share rows."""
 _WORDS = ("Night", "Love", "River", "Gold", "Road", "Summer", "Blue", "Fire", "Dance", "Rain", "Heart", "City", "Wild")
 
@@ -103,15 +103,19 @@ def _skeleton(catalogue: CatalogueTensors, text: int) -> tuple[TrackVectors, Pla
 
 
 def random_neighbours(tracks: int, grams: int) -> NeighbourTable:
-    """Return a table of a real one's size: popular tracks are neighbours of many. Half of the n-grams are titles'."""
+    """Return a table of a real one's size: popular tracks have a row each, and are neighbours of many."""
     draw = np.random.default_rng(0)
-    rows, kept = max(1, round(ROWS_A_TRACK * tracks)) + grams // 2, min(NEIGHBOURS, tracks)
+    own, shared, kept = round(OWN_ROWS * tracks), max(1, round(SHARED_ROWS * tracks)), min(NEIGHBOURS, tracks)
+    rows = own + shared + grams // 2
     ids, values = np.empty((rows, kept), np.int32), np.empty((rows, kept), np.float32)
     for part in (slice(start, start + 2**15) for start in range(0, rows, 2**15)):
         shape = ids[part].shape
         ids[part] = (tracks * draw.random(shape, np.float32) ** 3).clip(0, tracks - 1)
         values[part] = -np.sort(-draw.standard_exponential(shape, np.float32) * 0.02, axis=1)
-    return NeighbourTable(draw.integers(0, rows, tracks + grams, dtype=np.int32), ids, values)
+    row = np.concatenate(
+        [np.arange(own), own + draw.integers(0, shared, tracks - own), draw.integers(own + shared, rows, grams)]
+    )
+    return NeighbourTable(row.astype(np.int32), ids, values)
 
 
 def write_big_bundle(path: Path, tracks: int, second: bool | None = None, compact: Compact | None = None) -> Bundle:

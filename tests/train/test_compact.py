@@ -80,6 +80,25 @@ def test_the_most_popular_tracks_keep_their_best_neighbours() -> None:
     assert (whole.values[whole.row] == table.values[table.row]).all()
 
 
+def test_a_row_that_is_cut_is_as_loud_as_before(tmp_path: Path) -> None:
+    """What one track says is measured by fewer sums then; its first neighbours gain what they gained, and no more."""
+    ranker = tiny_ranker(tiny_encoder(tmp_path / "bert"))
+    whole = ranker.neighbourhood
+    assert whole is not None
+    whole.weight.fill_(1.0)
+    fewer = ServingGraph(ranker, tiny_reader(tiny_encoder(tmp_path / "bert")), Compact(100, 9, 1000, 20)).neighbourhood
+    assert fewer is not None
+    one, before = torch.arange(100)[:, None], torch.zeros(100, 600)
+    nobody, loud, case = one[:, :0], torch.ones(100, 1), torch.ones(100, dtype=torch.int64)
+    gains = [each(before, one, loud, nobody, case) for each in (whole, fewer)]
+    heard = (gains[0] > 0).any(1)
+    ratio = gains[1][heard].max(1).values / gains[0][heard].max(1).values
+    assert heard.sum() > 50
+    assert ratio.median() == pytest.approx(1, abs=0.1)
+    assert fewer.weight[1] < 0.8
+    assert fewer.weight[4] == 1  # of five tracks the first twenty neighbours are as many as count
+
+
 def test_with_room_for_all_a_compact_graph_ranks_as_the_whole_one(tmp_path: Path) -> None:
     """Each artist and album has its row then, and a track as a seed is what it was; with fewer rows it nearly is."""
     loaded = tiny_encoder(tmp_path / "bert")
