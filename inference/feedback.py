@@ -6,6 +6,7 @@ SQLite in WAL mode is enough for one process and its disk; several pods share a 
 
 import hashlib
 import sqlite3
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -243,7 +244,15 @@ def open_engine(url: str) -> sa.Engine:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     """Let readers not wait for writers, and let a commit reach the disk before it is told (synchronous=FULL)."""
-    connection.execute("PRAGMA journal_mode=WAL")
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError:  # SQLite does not wait for a writer here: another service begins this file
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
     connection.execute("PRAGMA synchronous=FULL")
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,6 +109,20 @@ def test_pods_that_send_the_same_batches_do_not_stop_each_other(url: str) -> Non
         results = [kept for one in pool.map(keep, orders) for kept in one]
     assert (results.count(Kept.NEW), results.count(Kept.AGAIN)) == (30, 90)
     assert counted(url)["canary", _FIRST][0] == 30
+
+
+def test_a_file_that_another_service_begins_is_waited_for(tmp_path: Path) -> None:
+    """SQLite itself gives up at once where one turns a file that another writes to into one with a log."""
+    file = tmp_path / "feedback.sqlite"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE other (x)")
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    done.start()
+    FeedbackStore.open(f"sqlite:///{file}").close()
+    done.join()
+    other.close()
+    assert sqlite3.connect(file).execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_answers_of_a_time_can_be_asked_for(store: FeedbackStore, url: str) -> None:
