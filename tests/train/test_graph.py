@@ -14,6 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from segue.bundle import MODEL
 from segue.query import Encoding, Query, encode
 from tests.support.tiny_bert import tiny_encoder
 from tests.support.tiny_ranker import DIMENSION, tiny_encoding, tiny_ranker, tiny_reader
@@ -23,6 +24,7 @@ from train.export import heard_encoding
 from train.graph import ServingGraph, export_float, serving_form
 from train.quantise import WEIGHT_LIMIT, quantise, quantise_rows
 from train.skeleton import TrackVectors
+from train.split import write_serving_form
 from train.word_reader import WordReader
 
 TRACKS = 600
@@ -77,6 +79,12 @@ def test_the_float_graph_scores_as_torch_does(exported: Exported) -> None:
     """Every query of the batch, cold and warm, gets torch's best scores to the sixth digit."""
     _, scores = exported.rank(exported.float_path, QUERIES, 50)
     assert np.allclose(scores, -np.sort(-exported.torch_scores(QUERIES), axis=1)[:, :50], atol=1e-5)
+
+
+def test_a_small_catalogue_has_its_whole_graph_alone(exported: Exported, tmp_path: Path) -> None:
+    """Without integers there is nothing to scan: no facts about where it stands, and no part before it."""
+    assert write_serving_form(Model.read(exported.float_path), tmp_path) == {}
+    assert [file.name for file in tmp_path.iterdir()] == [MODEL]
 
 
 def test_top_k_is_exact_and_without_seeds(exported: Exported) -> None:

@@ -120,13 +120,6 @@ def test_without_the_library_the_whole_graph_ranks(bundle: Bundle, monkeypatch: 
     assert Ranker.load(bundle, threads=1).kind == "graph"
 
 
-def test_a_small_catalogue_has_its_whole_graph_alone(tmp_path: Path) -> None:
-    """Without integers there is nothing to scan."""
-    small = write(tmp_path / "small", 300)
-    assert QUERY_MODEL not in small.manifest.files
-    assert Ranker.load(small, threads=1).kind == "graph"
-
-
 def test_a_bundle_that_does_not_say_where_its_tracks_stand_is_refused(bundle: Bundle) -> None:
     """Nothing is guessed."""
     facts = {name: value for name, value in bundle.manifest.model.items() if name != "scan"}
