@@ -213,6 +213,8 @@ def test_it_fits_a_phone(browser: Browser, service: Running, scheme: str) -> Non
     page.goto(service.url)
     page.get_by_label("Title", exact=True).fill("rock")
     first_recommended(page, "Rock Song 0")
+    page.evaluate("document.querySelector('#popular button').textContent = 'A Long Name '.repeat(9)")
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
     add_track(page, "jazz")
     page.locator("#model summary").click()
     assert page.evaluate("document.documentElement.scrollWidth") == 375
