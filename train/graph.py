@@ -197,10 +197,10 @@ def _fewer(whole: Neighbourhood, compact: Compact) -> Neighbourhood:
     table = NeighbourTable(rows.numpy(), whole.ids.numpy(), whole.values.numpy())
     fewer = Neighbourhood(most_popular(table, len(whole.row), compact.neighbour_rows, compact.neighbours), grams)
     fewer.load_state_dict(whole.state_dict())
+    by_tracks = replace(table, row=table.row[: len(whole.row)])
     for case, seeds in enumerate((*BUCKETS, BUCKETS[-1])):  # no order is a matter of many tracks
         loudest = LEADERS // max(seeds, 1)
         if loudest > compact.neighbours:
-            by_tracks = replace(table, row=table.row[: len(whole.row)])
             fewer.weight[case] *= share_left(by_tracks, compact.neighbour_rows, compact.neighbours, loudest)
     return fewer
 
