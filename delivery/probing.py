@@ -25,6 +25,7 @@ from evaluation.online import Word
 from evaluation.sequential import rate_interval
 from segue.bundle import CATALOGUE, Bundle
 from segue.catalogue import Catalogue
+from segue.errors import NO_ANSWER
 
 K = 10
 SLOW_SHARE = 0.05
@@ -90,7 +91,7 @@ class HttpServices:
         except urllib.error.HTTPError as error:
             error.close()
             return Answer(error.code, seconds=time.perf_counter() - begun)
-        except (OSError, ValueError) as error:
+        except (*NO_ANSWER, ValueError) as error:
             raise WatchError(f"Nobody answers at {url} ({error}).") from error
         seconds = time.perf_counter() - begun
         uris = tuple(str(track["track_uri"]) for track in told["recommended_tracks"])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from delivery.policy import Policy
 from delivery.watching import Span, Traffic, WatchError
 from evaluation.sequential import Blocks
+from segue.errors import NO_ANSWER
 
 Floats = NDArray[np.float64]
 ARMS = ("production", "canary")
@@ -104,7 +105,7 @@ class Prometheus:
         except urllib.error.HTTPError as error:
             reason = error.read(300).decode(errors="replace")
             raise WatchError(f"Prometheus at {self._address} refuses ({error.code}: {reason}).") from error
-        except (OSError, ValueError) as error:
+        except (*NO_ANSWER, ValueError) as error:
             raise WatchError(
                 f"Prometheus at {self._address} does not answer ({error}); nothing passes until it does."
             ) from error

@@ -16,7 +16,7 @@ from typing import Any
 from delivery.code import ROOT
 from delivery.settings import Settings
 from delivery.status import Standing
-from segue.errors import InputError, SegueError
+from segue.errors import NO_ANSWER, InputError, SegueError
 from segue.files import canonical_json, write_whole
 
 RECORD = "serve.json"
@@ -136,7 +136,7 @@ def _served(service: Service) -> str:
     try:
         with _OPENER.open(f"{service.url}/model", timeout=2) as response:
             return str(json.load(response)["digest"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (*NO_ANSWER, ValueError, KeyError, TypeError):
         return ""
 
 
@@ -187,7 +187,7 @@ def predict(service: Service, tracks: Sequence[str], k: int = 3) -> Mapping[str,
     try:
         with _OPENER.open(request, timeout=30) as response:
             answer: dict[str, Any] = json.load(response)
-    except (OSError, ValueError) as error:
+    except (*NO_ANSWER, ValueError) as error:
         raise ServiceError(f"The service at {service.url} does not answer POST /predict ({error}).") from error
     if (served := answer.get("model", {}).get("digest")) != service.digest:
         raise ServiceError(f"The service at {service.url} answers with {served}, not {service.digest} as pinned.")
@@ -202,7 +202,7 @@ def _wait_ready(service: Service, log: Path) -> None:
         try:
             with _OPENER.open(f"{service.url}/ready", timeout=2):
                 return
-        except OSError:
+        except NO_ANSWER:
             time.sleep(0.1)
     raise ServiceError(f"The service is not ready after {_READY_SECONDS} s; {log} may tell why.")
 

@@ -1,9 +1,10 @@
 """What a process of the service has used so far, as it tells itself at /metrics."""
 
-import http.client
 import re
 import urllib.request
 from dataclasses import dataclass
+
+from segue.errors import NO_ANSWER
 
 _TIMEOUT = 5
 _LOOKS = 8
@@ -32,7 +33,7 @@ def look(url: str) -> Usage | None:
         with _OPENER.open(f"{url}/metrics", timeout=_TIMEOUT) as response:
             told = {name: float(value) for name, value in _TOLD.findall(response.read().decode(errors="replace"))}
         return Usage(told["start_time_seconds"], told["cpu_seconds_total"], told["resident_memory_bytes"])
-    except (OSError, http.client.HTTPException, ValueError, KeyError):
+    except (*NO_ANSWER, ValueError, KeyError):
         return None
 
 

@@ -7,20 +7,20 @@ understands.
 
 import hashlib
 import hmac
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.client import IncompleteRead
 from pathlib import Path
-from typing import IO
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
-from segue.errors import InputError, SegueError
+from segue.errors import NO_ANSWER, InputError, SegueError
 
 _NO_BODY = hashlib.sha256(b"").hexdigest()
 _TIMEOUT = 60  # seconds without a byte
+_PIECE = 1 << 20  # bytes
 
 
 class StoreError(SegueError):
@@ -67,8 +67,7 @@ class Store:
         Raises:
             StoreError: There is none, or the store does not answer as it should.
         """
-        with self._open(name) as answer:
-            return answer.read()
+        return b"".join(self._pieces(name))
 
     def find(self, name: str) -> bytes | None:
         """Return the bytes of an object, or None where there is none.
@@ -91,23 +90,27 @@ class Store:
         Raises:
             StoreError: There is none, or the store does not answer as it should.
         """
-        with self._open(name) as answer, target.open("wb") as file:
-            shutil.copyfileobj(answer, file, 1 << 20)
+        with target.open("wb") as file:
+            for piece in self._pieces(name):
+                file.write(piece)
 
-    def _open(self, name: str) -> IO[bytes]:
+    def _pieces(self, name: str) -> Iterator[bytes]:
         url = f"{self._service}{quote(f'{self._root}/{name}')}"
         request = Request(url, headers=dict(signed_headers(url, self._key, datetime.now(UTC))))  # noqa: S310 - http(s) alone
         try:
-            answer: IO[bytes] = urlopen(request, timeout=_TIMEOUT)  # noqa: S310
+            with urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
+                while piece := answer.read(_PIECE):
+                    yield piece
+                if answer.length:
+                    raise IncompleteRead(b"", answer.length)  # reading in pieces, the library does not say so itself
         except HTTPError as error:
             raise StoreError(self._refusal(name, error.code)) from error
-        except (URLError, OSError) as error:
+        except NO_ANSWER as error:
             reason = getattr(error, "reason", error)
             raise StoreError(
-                f"The object store {self.address} at {self._service} cannot be reached ({reason}); "
+                f"The object store {self.address} at {self._service} cannot be reached or breaks off ({reason}); "
                 "check SEGUE_S3_ENDPOINT."
             ) from error
-        return answer
 
     def _refusal(self, name: str, status: int) -> str:
         if status == 404:

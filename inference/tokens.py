@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 import jwt
 
 from inference.access import LONGEST_NAME, Principal, Refused, UnverifiableError
-from segue.errors import InputError
+from segue.errors import NO_ANSWER, InputError
 
 _LOG = logging.getLogger("segue.access")
 # Signatures alone: a provider's public key must never be taken for a shared secret (RFC 8725, section 2.1).
@@ -51,7 +51,7 @@ class Tokens:
                 leeway=_LEEWAY,
                 options={"require": ["exp", "sub"]},
             )
-        except jwt.PyJWKClientConnectionError as error:
+        except (jwt.PyJWKClientConnectionError, *NO_ANSWER) as error:
             raise UnverifiableError("The provider of tokens does not answer.") from error
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise Refused from error
@@ -66,7 +66,7 @@ class Tokens:
                 raise UnverifiableError("The provider of tokens did not answer a moment ago.")
             try:
                 self._keys = jwt.PyJWKClient(self._discover(), lifespan=600, timeout=_TIMEOUT)
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (*NO_ANSWER, ValueError, KeyError, TypeError) as error:
                 self._failed = time.monotonic()
                 _LOG.warning(
                     "the provider of tokens cannot be asked", extra={"issuer": self._issuer, "reason": repr(error)}

@@ -1,5 +1,14 @@
 """Errors whose message is one full sentence: what is wrong, where, and what to do next."""
 
+from http.client import HTTPException
+
+NO_ANSWER = (OSError, HTTPException)
+"""What urllib raises where nobody answers, or what is said breaks off or is no HTTP.
+
+The last happens on one machine, too: who asks a port of the ephemeral range before anything listens there can be
+connected to itself, and then hears its own request.
+"""
+
 
 class SegueError(Exception):
     """Base of every error that Segue raises on purpose; a command line prints it without a traceback."""

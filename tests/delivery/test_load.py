@@ -23,12 +23,13 @@ from delivery.registry import Evidence, MlflowRegistry
 from delivery.road import Road
 from delivery.status import audit
 from delivery.under_load import under_load
-from delivery.watching import Sources
+from delivery.watching import Sources, WatchError
 from segue.bundle import Bundle
 from tests.delivery.conftest import Publish
 from tests.delivery.memory_registry import MemoryRegistry
 from tests.delivery.misbehaving import Front, misbehaving
 from tests.delivery.world import World
+from tests.support.broken_server import BROKEN_OFF, ECHO, broken_server
 from tests.support.running_service import Running, running
 
 RULE: dict[str, Any] = {
@@ -153,6 +154,13 @@ def test_nobody_and_somebody_else_are_no_measurement(bundles: list[Bundle], serv
     assert f"{load.sent} of {load.sent} answers were another bundle's" in finding.reason
     nothing, _ = under_load(HttpServices(service.url), "staging", "", asked, Policy(load_rate=1, load_seconds=0.001))
     assert (nothing.word, nothing.reason) == ("inconclusive", "1 requests/s for 0.001 s are too few to be a load.")
+
+
+@pytest.mark.parametrize("answer", [ECHO, BROKEN_OFF], ids=["echo", "broken off"])
+def test_who_gives_no_whole_answer_is_asked_again_later(answer: bytes) -> None:
+    """A pod that is killed while it answers is no reason to end the watch with an error of the library's."""
+    with broken_server(answer) as url, pytest.raises(WatchError, match="Nobody answers"):
+        HttpServices(url).ask("staging", {"tracks": []})
 
 
 @pytest.mark.parametrize("late, word", [(0.001, "fail"), (0.2, "inconclusive")])

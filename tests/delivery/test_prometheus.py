@@ -16,6 +16,7 @@ from delivery.prometheus import Prometheus
 from delivery.watching import WatchError
 from segue.bundle import Bundle
 from tests.delivery.prometheus_api import Api, Samples, serving
+from tests.support.broken_server import BROKEN_OFF, ECHO, broken_server
 from tests.support.running_service import running
 
 POLICY = Policy(look_seconds=15, gap_seconds=60, budget_seconds=0.1)
@@ -165,6 +166,13 @@ def test_a_prometheus_that_is_away_is_said() -> None:
     """Nothing listens at port 1."""
     with pytest.raises(WatchError, match="does not answer"):
         Prometheus("http://127.0.0.1:1").read(BEGIN, END, POLICY)
+
+
+@pytest.mark.parametrize("answer", [ECHO, BROKEN_OFF], ids=["echo", "broken off"])
+def test_a_prometheus_that_gives_no_whole_answer_is_said(answer: bytes) -> None:
+    """As where it is away."""
+    with broken_server(answer) as url, pytest.raises(WatchError, match="does not answer"):
+        Prometheus(url).read(BEGIN, END, POLICY)
 
 
 def free_port() -> int:

@@ -23,10 +23,13 @@ from delivery.gitops import Change
 from delivery.policy import POLICY
 from delivery.road import open_road
 from delivery.rollback import roll_back
-from delivery.run import Outcome, RunError, run
+from delivery.run import PRODUCTION, Outcome, RunError, run
+from delivery.service import ServiceError
 from delivery.settings import Settings, read_settings
 from delivery.stages import Inputs, StageError
+from delivery.status import Standing
 from delivery.summary import summary
+from tests.support.broken_server import BROKEN_OFF, ECHO, broken_server
 
 PIPELINE = Path(__file__).parent / "stand_in.yaml"
 ROOT = Path(__file__).parents[2]
@@ -79,6 +82,22 @@ def go(settings: Settings, said: list[str], tmp_path: Path) -> Iterator[Go]:
     yield call
     if running := services.find(settings.home):
         services.stop(running)
+
+
+def test_who_gives_no_whole_answer_is_no_service(settings: Settings) -> None:
+    """Nor is who is connected to itself, as can happen while nothing listens yet."""
+    standing = Standing(PRODUCTION, digest="sha256:" + "0" * 64)
+    for answer in (ECHO, BROKEN_OFF):
+        with broken_server(answer) as url:
+            port = int(url.rpartition(":")[2])
+            other = services.Service(1, 0, "127.0.0.1", port, PRODUCTION, standing.digest, 1)
+            with pytest.raises(ServiceError, match="does not answer POST /predict"):
+                services.predict(other, ["spotify:track:0"])
+            with pytest.raises(ServiceError, match="does not go over"):
+                services.follow(settings.home, other, standing)
+            if answer == ECHO:
+                with pytest.raises(ServiceError, match="ended at once"):
+                    services.start(settings, standing, port)
 
 
 def free_port() -> int:

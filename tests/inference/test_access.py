@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from inference.__main__ import main
-from inference.access import ApiKeys, Principal, Refused, new_key, recognise
+from inference.access import ApiKeys, Principal, Refused, UnverifiableError, new_key, recognise
 from inference.tokens import Tokens
 from segue.errors import InputError
+from tests.support.broken_server import BROKEN_OFF, ECHO, broken_server
 from tests.support.running_service import running
 from tests.support.token_provider import AUDIENCE, Provider, provider
 
@@ -136,6 +137,13 @@ def test_a_provider_that_is_away_is_no_refusal(bundle_path: Path, tmp_path: Path
         response = predict_with_feedback(client, "a.b.c")
         assert (response.status_code, response.headers["retry-after"]) == (503, "30")
         assert predict(client).status_code == 200
+
+
+@pytest.mark.parametrize("answer", [ECHO, BROKEN_OFF], ids=["echo", "broken off"])
+def test_a_provider_that_gives_no_whole_answer_is_no_refusal(answer: bytes) -> None:
+    """As one that is away."""
+    with broken_server(answer) as issuer, pytest.raises(UnverifiableError):
+        Tokens(issuer, AUDIENCE).recognise("a.b.c")
 
 
 def predict_with_feedback(client: httpx.Client, token: str) -> httpx.Response:

@@ -20,6 +20,7 @@ from inference.store import Key, Store, StoreError, signed_headers
 from segue.bundle import Bundle
 from segue.errors import InputError
 from segue.files import sha256_bytes
+from tests.support.broken_server import BROKEN_OFF, ECHO, broken_server
 from tests.support.tiny_bundle import write_tiny_bundle
 
 URL = "http://objects:9000/segue/store/bundles/sha256/a%20b/model.onnx"
@@ -114,6 +115,17 @@ def test_a_store_that_is_away_is_said(bundle: Bundle, tmp_path: Path, monkeypatc
     assert _fetch(bundle, tmp_path / "pinned", "--store", "s3://segue/store") == 1
     with pytest.raises(StoreError, match=r"at http://127\.0\.0\.1:1 cannot be reached .* check SEGUE_S3_ENDPOINT"):
         Store("s3://segue/store", "http://127.0.0.1:1", Key("a", "b")).read("x")
+
+
+@pytest.mark.parametrize("answer", [ECHO, BROKEN_OFF], ids=["echo", "broken off"])
+def test_a_store_that_gives_no_whole_answer_is_said(answer: bytes, tmp_path: Path) -> None:
+    """It is not taken for a changed bundle: that would send its owner after the wrong thing."""
+    with broken_server(answer) as endpoint:
+        store = Store("s3://segue/store", endpoint, Key("a", "b"))
+        with pytest.raises(StoreError, match="cannot be reached or breaks off"):
+            store.read("x")
+        with pytest.raises(StoreError, match="cannot be reached or breaks off"):
+            store.fetch("x", tmp_path / "x")
 
 
 @pytest.mark.parametrize("status,found", [(200, b"x"), (404, None), (403, None)])
