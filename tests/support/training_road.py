@@ -42,6 +42,10 @@ class Road:
         assert self.train("projector", "projector", "epochs=1", "hidden=32", "batch=64") == 0
         assert self.llara("llara") == 0
 
+    def export(self, output: str, tolerance: float = 0.05) -> int:
+        """Export the ranker, its reader of words hardly taught; return the exit code."""
+        return self.train("export", output, "word_steps=50", f"int8_tolerance={tolerance}")
+
     def llara(self, output: str) -> int:
         """Train the ranker for two short phases."""
         sizes = ["projector_hidden=32", "mix_hidden=16", "gram_buckets=512", "negatives=200", "backbone_layers=1"]

@@ -27,7 +27,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
         road = Road(folder)
         road.dataset()
         road.learn()
-        assert road.train("export", "bundle", "int8_tolerance=0.05") == 0
+        assert road.export("bundle") == 0
         yield road
 
 
@@ -68,7 +68,7 @@ def test_the_same_seed_gives_the_same_bundle(road: Road) -> None:
     assert road.llara("again") == 0
     weights = [(road.folder / name / "ranker.safetensors").read_bytes() for name in ("llara", "again")]
     assert weights[0] == weights[1]
-    assert road.train("export", "bundle2", "int8_tolerance=0.05") == 0
+    assert road.export("bundle2") == 0
     assert Bundle.open(road.folder / "bundle2").digest == Bundle.open(road.folder / "bundle").digest
 
 
@@ -109,7 +109,7 @@ def test_every_epoch_is_kept_with_its_figures(road: Road) -> None:
 
 def test_an_export_that_ranks_worse_is_refused(road: Road, capsys: pytest.CaptureFixture[str]) -> None:
     """A tolerance that nothing can meet leaves no bundle, and one sentence."""
-    assert road.train("export", "none", "int8_tolerance=-1") == 1
+    assert road.export("none", tolerance=-1) == 1
     assert "nothing was exported" in capsys.readouterr().err
     assert not (road.folder / "none").exists()
 
