@@ -84,7 +84,10 @@ def _add_ingest(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     add("--lyrics", type=Path, metavar="FILE", help="CSV or Parquet to join: uri or track and artist, text")
     add(
-        "--features", type=Path, metavar="FILE", help="CSV or Parquet to join: uri or track and artist, genres, numbers"
+        "--features",
+        type=Path,
+        metavar="FILE",
+        help="CSV or Parquet to join: uri, track and artist, or artist alone; genres, numbers",
     )
     _add_processes(ingest_)
     ingest_.set_defaults(run=_ingest)

@@ -119,7 +119,12 @@ def _add_run(verbs: "Verbs") -> None:
     add("--format", help="of the playlists (default: told from each file)")
     add("--columns", metavar="FIELD=COLUMN,…", help="names of a table's columns, where they are not the usual ones")
     add("--lyrics", type=Path, metavar="FILE", help="a table of lyrics to join")
-    add("--features", type=Path, metavar="FILE", help="a table of genres and audio features to join")
+    add(
+        "--features",
+        type=Path,
+        metavar="FILE",
+        help="a table of genres and audio features of tracks or artists to join",
+    )
 
 
 def _add_serve(verbs: "Verbs") -> None:

@@ -46,7 +46,7 @@ def test_the_python_of_the_page_works(place: Path) -> None:
 
 def test_the_page_shows_all_that_there_is() -> None:
     """Each format has an example, each reason and each field a row."""
-    assert len(FILES) == 7
+    assert len(FILES) == 8
     assert len(SHELL) == 7
     for reason, meaning in REASONS.items():
         assert f"| `{reason}` | {meaning} |" in PAGE

@@ -209,3 +209,53 @@ def test_lyrics_and_features_are_joined_by_uri_or_by_name(tmp_path: Path) -> Non
         "Three": (None, "pop"),
     }
     assert ingest([tmp_path / "p.csv"], out).lyrics() is None
+
+
+ARTISTS = {
+    "by name": "artist,genres,followers\n{a},\"['jazz', 'be bop']\",7\n{b},pop,\nA,rock,9\nnobody,ska,1\n",
+    "by their URIs": "uri,genres,name,followers\n"
+    "spotify:artist:1,\"['jazz', 'be bop']\",{a},7\nspotify:artist:2,pop,{b},\nspotify:artist:3,rock,A,9\n",
+}
+
+
+@pytest.mark.parametrize("table", ARTISTS.values(), ids=ARTISTS)
+def test_features_of_artists_are_those_of_their_tracks(tmp_path: Path, table: str) -> None:
+    """Case and accents aside, the first of two rows, and lists of names without their brackets."""
+    rows = "playlist,track,artist,uri\nMix,One,A,spotify:track:x1\nMix,Two,Bé,\nMix,Three,a,m:3\nMix,Four,C,m:4\n"
+    (tmp_path / "p.csv").write_text(rows)
+    (tmp_path / "artists.csv").write_text(table.format(a="a", b="BE"))
+    dataset = ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=tmp_path / "artists.csv"))
+    title, features = dataset.tracks()["title"].to_pylist(), dataset.features()
+    assert features is not None
+    assert {title[r["track"]]: (r["genres"], r["followers"]) for r in features.to_pylist()} == {
+        "One": ("jazz, be bop", 7),
+        "Two": ("pop", None),
+        "Three": ("jazz, be bop", 7),
+    }
+
+
+def test_a_row_of_a_track_comes_before_its_artists(tmp_path: Path) -> None:
+    """A table may hold both."""
+    (tmp_path / "p.csv").write_text("playlist,track,artist,uri\nMix,One,A,x:1\nMix,Two,A,x:2\n")
+    (tmp_path / "both.csv").write_text("uri,name,genres\nspotify:artist:1,A,rock\nx:2,Two,ballad\n")
+    dataset = ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=tmp_path / "both.csv"))
+    features = dataset.features()
+    assert features is not None
+    assert dict(zip(dataset.tracks()["title"].to_pylist(), features["genres"].to_pylist(), strict=True)) == {
+        "One": "rock",
+        "Two": "ballad",
+    }
+
+
+def test_genres_as_lists_are_read_in_any_form(tmp_path: Path) -> None:
+    """Parquet's own lists, JSON, and what only begins like a list."""
+    (tmp_path / "p.csv").write_text("playlist,track,artist,uri\nM,One,A,x:1\nM,Two,B,x:2\nM,Three,C,x:3\n")
+    table = pa.table({"uri": ["x:1", "x:2"], "genres": [["rock", "pop"], []]})
+    pq.write_table(table, tmp_path / "lists.parquet")
+    (tmp_path / "lists.csv").write_text('uri,genres\nx:1,"[""rock"", ""pop""]"\nx:2,[]\nx:3,[odd\n')
+    expected = {"lists.parquet": ["rock, pop", ""], "lists.csv": ["rock, pop", "", "[odd"]}
+    for name, genres in expected.items():
+        dataset = ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=tmp_path / name))
+        features = dataset.features()
+        assert features is not None
+        assert features["genres"].to_pylist() == genres
