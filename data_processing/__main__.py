@@ -152,6 +152,9 @@ def _tell(dataset: Dataset) -> None:
     mark = " (synthetic)" if dataset.synthetic else ""
     print(f"{dataset.digest}{mark}")
     print(", ".join(f"{counts[name]:,} {name}" for name in ("playlists", "tracks", "entries")))
+    for name, table in (("lyrics", dataset.lyrics()), ("features", dataset.features())):
+        if table is not None:
+            print(f"joined: {name} of {table.num_rows:,} tracks")
     print("split: " + ", ".join(f"{counts[side]:,} {side}" for side in SIDES))
     if empty := [side for side in SIDES if counts[side] == 0]:
         print(f"No playlist fell to {' or '.join(empty)}; with few playlists, raise the shares.", file=sys.stderr)

@@ -1,13 +1,17 @@
 """A workflow trains a model, judges it and commits it; the cluster serves it."""
 
+import gzip
 import json
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from data_processing.sample.slices import write_sample
 from tests.cluster.figures import Figures
 from tests.cluster.gitops import Repository
 from tests.cluster.machines import Machines, wait
@@ -17,11 +21,24 @@ from tests.cluster.workflows import Workflow, submit
 from tests.k8s.test_monitoring import panels
 
 
+def _an_artist() -> str:
+    """Return an artist of the playlists that the run makes up."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_sample(Path(folder), playlists=3000, seed=0)
+        made = json.loads(gzip.decompress((Path(folder) / "mpd.slice.0-999.json.gz").read_bytes()))
+    names = (track["artist_name"] for playlist in made["playlists"] for track in playlist["tracks"])
+    return str(next(name for name in names if name.isascii() and '"' not in name))
+
+
 @pytest.fixture(scope="module")
 def trained(machines: Machines, figures: Figures) -> Workflow:
-    """The run that the README's command starts."""
+    """The run that the README's command starts, with a table of one artist's genres to join."""
+    machines.put_object("tables/artists.csv", f'artist,genres\n"{_an_artist()}",rock\n')
     began = time.monotonic()
-    workflow = submit(machines, "train-model", model_version="0")
+    workflow = submit(machines, "train-model", model_version="0", features="tables/artists.csv")
+    workflow.reaches("ingest", 600)
+    told = workflow.log()  # read before its pods are tidied away
+    assert re.search(r"joined: features of [1-9][0-9]* tracks", told), told
     workflow.end(1500)
     figures.keep("seconds from argo submit to the end", time.monotonic() - began)
     return workflow

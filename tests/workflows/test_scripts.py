@@ -54,7 +54,15 @@ def profiles(**settings: str) -> str:
 
 
 def ingest(folder: Path, profile: str = "auto", seed: str = "0", **more: str) -> subprocess.CompletedProcess[str]:
-    given = {"PLAYLISTS": "", "SAMPLE": "120", "SEED": seed, "PROFILE": profile, "CODE": "0.1.0"}
+    given = {
+        "PLAYLISTS": "",
+        "FEATURES": "",
+        "LYRICS": "",
+        "SAMPLE": "120",
+        "SEED": seed,
+        "PROFILE": profile,
+        "CODE": "0.1.0",
+    }
     variables = {one["name"]: one["value"] for one in dict(steps())["train-model/ingest"]["container"]["env"]}
     given |= {"PROFILES": profiles(), "READ": variables["READ"]}
     return run("train-model/ingest", folder, real=True, **{**given, **more})
@@ -90,6 +98,24 @@ def test_a_stage_is_remembered_by_what_it_is_made_of(tmp_path: Path) -> None:
     for name, more in {"seed": {"seed": "1"}, "code": {"CODE": "0.2.0"}, "data": {"SAMPLE": "121"}}.items():
         assert ingest(tmp_path / name, **more).returncode == 0
         assert not set(keys(tmp_path / name).values()) & set(first.values())
+
+
+def test_tables_are_joined_where_they_are_named(tmp_path: Path) -> None:
+    """Whatever stands where they would come, only what was asked for is read; and a table that did not come is said."""
+    folder = tmp_path / "srv" / "segue"
+    (folder / "playlists").mkdir(parents=True)
+    (folder / "playlists" / "plays.csv").write_text("playlist,track,artist\nMix,One,A\nMix,Two,B\n")
+    (folder / "features").write_text("artist,genres\na,rock\n")
+    (folder / "lyrics").write_text("track,artist,text\nOne,A,la\nTwo,B,oh\n")
+    done = ingest(tmp_path, PLAYLISTS="playlists/ours", FEATURES="tables/artists.csv")
+    assert "joined: features of 1 tracks" in done.stdout, done.stderr
+    assert "lyrics" not in done.stdout
+    done = ingest(tmp_path, PLAYLISTS="playlists/ours", FEATURES="tables/artists.csv", LYRICS="tables/lyrics.csv")
+    assert "joined: lyrics of 2 tracks" in done.stdout, done.stderr
+    (folder / "features").unlink()
+    done = ingest(tmp_path, PLAYLISTS="playlists/ours", FEATURES="tables/none.csv")
+    assert 0 < done.returncode < 128
+    assert "srv/segue/features" in done.stderr
 
 
 def test_a_profile_that_is_not_there_ends_the_step(tmp_path: Path) -> None:
