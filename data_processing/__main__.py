@@ -86,8 +86,10 @@ def _add_ingest(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     add(
         "--features",
         type=Path,
+        action="append",
+        default=[],
         metavar="FILE",
-        help="CSV or Parquet to join: uri, track and artist, or artist alone; genres, numbers",
+        help="CSV or Parquet to join: uri, track and artist, or artist alone; genres, numbers; may be repeated",
     )
     _add_processes(ingest_)
     ingest_.set_defaults(run=_ingest)

@@ -43,7 +43,7 @@ class Options:
         hide_tracks: Share of the tracks that are taken out of the playlists that teach.
         columns: Field to column name, for tables.
         lyrics: A table of lyrics to join.
-        features: A table of genres or audio features to join.
+        features: Tables of genres or audio features to join.
         processes: How many read and spell; all cores if None. The bytes of the dataset do not depend on it.
     """
 
@@ -55,7 +55,7 @@ class Options:
     hide_tracks: float = 0.0
     columns: Mapping[str, str] = field(default_factory=dict)
     lyrics: Path | None = None
-    features: Path | None = None
+    features: Sequence[Path] = ()
     processes: int | None = None
 
     def __post_init__(self) -> None:

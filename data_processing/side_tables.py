@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_processing.collect import track_uri
 from data_processing.readers.rows import open_rows
@@ -36,16 +37,31 @@ def join_lyrics(path: Path, tracks: pa.Table) -> pa.Table:
     return pa.table({"track": pa.array(order, pa.int32()), "text": texts})
 
 
-def join_features(path: Path, tracks: pa.Table) -> pa.Table:
+def join_features(paths: Sequence[Path], tracks: pa.Table) -> pa.Table:
+    """Return (track, genres, every numeric column) for the tracks that tables of features know, in the order of tracks.
+
+    Raises:
+        InputError: A table cannot be read, names tracks in no way that is known, or has a column that one before has.
+    """
+    joined = pa.table({"track": pa.array([], pa.int32())})
+    for path in paths:
+        table = _features(path, tracks)
+        if twice := sorted({*table.column_names[1:]}.intersection(joined.column_names)):
+            raise InputError(f"{path} has a column {twice[0]}, as another table of features has; rename or drop one.")
+        joined = joined.join(table, "track", join_type="full outer").sort_by("track")
+    if "genres" in joined.column_names:
+        place = joined.column_names.index("genres")
+        joined = joined.set_column(place, "genres", pc.fill_null(joined["genres"], ""))
+    return joined.combine_chunks()
+
+
+def _features(path: Path, tracks: pa.Table) -> pa.Table:
     """Return (track, genres, every numeric column) for the tracks that a table of features knows.
 
     Rows may also be about artists, and then hold for all tracks of an artist's name that have no row of their own; of
     two rows about one track or artist the first counts. A column is numeric where every value is a number or missing
     (missing becomes null); ``genres`` is text, lists of names with commas between them; columns of other text are left
     out.
-
-    Raises:
-        InputError: The table cannot be read, or names tracks in no way that is known.
     """
     with open_rows(path) as rows:
         columns = list(rows.columns)

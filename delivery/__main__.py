@@ -120,11 +120,9 @@ def _add_run(verbs: "Verbs") -> None:
     add("--columns", metavar="FIELD=COLUMN,…", help="names of a table's columns, where they are not the usual ones")
     add("--lyrics", type=Path, metavar="FILE", help="a table of lyrics to join")
     add(
-        "--features",
-        type=Path,
-        metavar="FILE",
-        help="a table of genres and audio features of tracks or artists to join",
-    )
+        "--features", type=Path, action="append", default=[], metavar="FILE",
+        help="a table of genres and audio features of tracks or artists to join; may be repeated",
+    )  # fmt: skip
 
 
 def _add_serve(verbs: "Verbs") -> None:
@@ -252,12 +250,10 @@ def _run(options: argparse.Namespace) -> int:
     return outcome.exit_code
 
 
-def _ingest_options(options: argparse.Namespace) -> dict[str, str | Path]:
-    given = {"format": options.format, "columns": options.columns}
-    files = {"lyrics": options.lyrics, "features": options.features}
-    return {name: value for name, value in given.items() if value} | {
-        name: _existing(path) for name, path in files.items() if path
-    }
+def _ingest_options(options: argparse.Namespace) -> list[tuple[str, str | Path]]:
+    given = [("format", options.format), ("columns", options.columns)]
+    files = [("lyrics", options.lyrics), *(("features", path) for path in options.features)]
+    return [(name, value) for name, value in given if value] + [(name, _existing(path)) for name, path in files if path]
 
 
 def _existing(path: Path) -> Path:

@@ -36,7 +36,7 @@ class Inputs:
         seed: Of every stage.
         profile: Of `PIPELINE`/profiles.yaml, or ``auto``.
         sample: How many playlists are made up where none are given.
-        ingest: Further options of stage ingest, with the files among them.
+        ingest: Further options of stage ingest, by name, with the files among them.
         margin: NDCG that may be lost to what runs today; 0 asks the candidate to be better.
         links: Where the report's dataset, commit and run lead, as `evaluation` takes it.
         pipeline: The description of the stages.
@@ -46,7 +46,7 @@ class Inputs:
     seed: int = 0
     profile: str = "auto"
     sample: int = 3000
-    ingest: Mapping[str, str | Path] = field(default_factory=dict)
+    ingest: Sequence[tuple[str, str | Path]] = ()
     margin: float = 0.0
     links: Mapping[str, str] = field(default_factory=dict)
     pipeline: Path = PIPELINE / "dvc.yaml"
@@ -134,7 +134,7 @@ class Stages:
         inputs = self._inputs
         paths = [str(path) for path in inputs.playlists] or ["data"]
         links = {"dataset": "../dataset/validation.html", **inputs.links}  # beside the report's folder
-        options = [part for name, value in inputs.ingest.items() for part in (f"--{name}", str(value))]
+        options = [part for name, value in inputs.ingest for part in (f"--{name}", str(value))]
         return {
             "playlists": shlex.join(paths),
             "ingest": shlex.join(options),
@@ -151,7 +151,7 @@ class Stages:
         """Return the description of the stages, reading one's own playlists where there are some."""
         pipeline: dict[str, Any] = yaml.safe_load(self._inputs.pipeline.read_text())
         stages = pipeline["stages"]
-        files = [str(value) for value in self._inputs.ingest.values() if isinstance(value, Path)]
+        files = [str(value) for _, value in self._inputs.ingest if isinstance(value, Path)]
         if self._inputs.playlists:
             stages.pop("sample", None)
             stages["ingest"]["deps"] = [str(path) for path in self._inputs.playlists]

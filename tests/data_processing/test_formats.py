@@ -196,7 +196,7 @@ def test_lyrics_and_features_are_joined_by_uri_or_by_name(tmp_path: Path) -> Non
     (tmp_path / "lyrics.csv").write_text(words)
     (tmp_path / "features.csv").write_text("track_id,tempo,genres,source\nx1,120.5,jazz,s\nm:3,,pop,t\nzz,1,rock,u\n")
     out = tmp_path / "out"
-    options = Options(lyrics=tmp_path / "lyrics.csv", features=tmp_path / "features.csv")
+    options = Options(lyrics=tmp_path / "lyrics.csv", features=[tmp_path / "features.csv"])
     dataset = ingest([tmp_path / "p.csv"], out, options)
     title = dataset.tracks()["title"].to_pylist()
     lyrics, features = dataset.lyrics(), dataset.features()
@@ -224,7 +224,7 @@ def test_features_of_artists_are_those_of_their_tracks(tmp_path: Path, table: st
     rows = "playlist,track,artist,uri\nMix,One,A,spotify:track:x1\nMix,Two,Bé,\nMix,Three,a,m:3\nMix,Four,C,m:4\n"
     (tmp_path / "p.csv").write_text(rows)
     (tmp_path / "artists.csv").write_text(table.format(a="a", b="BE"))
-    dataset = ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=tmp_path / "artists.csv"))
+    dataset = ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=[tmp_path / "artists.csv"]))
     title, features = dataset.tracks()["title"].to_pylist(), dataset.features()
     assert features is not None
     assert {title[r["track"]]: (r["genres"], r["followers"]) for r in features.to_pylist()} == {
@@ -238,7 +238,7 @@ def test_a_row_of_a_track_comes_before_its_artists(tmp_path: Path) -> None:
     """A table may hold both."""
     (tmp_path / "p.csv").write_text("playlist,track,artist,uri\nMix,One,A,x:1\nMix,Two,A,x:2\n")
     (tmp_path / "both.csv").write_text("uri,name,genres\nspotify:artist:1,A,rock\nx:2,Two,ballad\n")
-    dataset = ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=tmp_path / "both.csv"))
+    dataset = ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=[tmp_path / "both.csv"]))
     features = dataset.features()
     assert features is not None
     assert dict(zip(dataset.tracks()["title"].to_pylist(), features["genres"].to_pylist(), strict=True)) == {
@@ -255,7 +255,27 @@ def test_genres_as_lists_are_read_in_any_form(tmp_path: Path) -> None:
     (tmp_path / "lists.csv").write_text('uri,genres\nx:1,"[""rock"", ""pop""]"\nx:2,[]\nx:3,[odd\n')
     expected = {"lists.parquet": ["rock, pop", ""], "lists.csv": ["rock, pop", "", "[odd"]}
     for name, genres in expected.items():
-        dataset = ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=tmp_path / name))
+        dataset = ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=[tmp_path / name]))
         features = dataset.features()
         assert features is not None
         assert features["genres"].to_pylist() == genres
+
+
+def test_several_tables_of_features_are_joined(tmp_path: Path) -> None:
+    """A track has what each table knows of it; two columns of one name are refused: which would hold?"""
+    (tmp_path / "p.csv").write_text("playlist,track,artist,uri\nM,One,A,x:1\nM,Two,B,x:2\nM,Three,C,x:3\n")
+    (tmp_path / "numbers.csv").write_text("uri,tempo\nx:2,120\nx:1,90\n")
+    (tmp_path / "artists.csv").write_text("artist,genres\nC,jazz\nA,rock\n")
+    tables = [tmp_path / "numbers.csv", tmp_path / "artists.csv"]
+    for order in (tables, tables[::-1]):
+        dataset = ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=order))
+        title, features = dataset.tracks()["title"].to_pylist(), dataset.features()
+        assert features is not None
+        assert features["track"].to_pylist() == sorted(features["track"].to_pylist())
+        assert {title[row["track"]]: (row["tempo"], row["genres"]) for row in features.to_pylist()} == {
+            "One": (90, "rock"),
+            "Two": (120, ""),
+            "Three": (None, "jazz"),
+        }
+    with pytest.raises(InputError, match=r"numbers\.csv has a column tempo, as another table of features has"):
+        ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=[*tables, tables[0]]))

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import yaml
 
 from delivery import service as services
 from delivery.gitops import Change
@@ -177,10 +178,16 @@ def test_a_bundle_that_was_rolled_back_does_not_come_back_by_running_again(go: G
 def test_what_does_not_pass_is_never_served(workspace: Path, tmp_path: Path) -> None:
     """A stage that fails and a gate that cannot measure end the run; a first bundle that fails stands nowhere."""
     settings, playlists = read_settings(workspace=workspace), tmp_path / "playlists"
+    tables = [tmp_path / "numbers.csv", tmp_path / "artists.csv"]
+    for table in tables:
+        table.touch()
+    joined = [("features", table) for table in tables]
     for word, stage in (("broken", "ingest"), ("blind", "gate")):
         playlists.write_text(word)
         with pytest.raises(StageError, match=f"The stage {stage} failed; its own message stands above"):
-            run(settings, Inputs((playlists,), pipeline=PIPELINE), None, lambda _: None)
+            run(settings, Inputs((playlists,), pipeline=PIPELINE, ingest=joined), None, lambda _: None)
+    parameters = yaml.safe_load((settings.home / "params.yaml").read_text())
+    assert parameters["ingest"] == f"--features {tables[0]} --features {tables[1]}"
     playlists.write_text("fail")
     outcome = run(settings, Inputs((playlists,), pipeline=PIPELINE), free_port(), lambda _: None)
     assert (outcome.exit_code, outcome.service, set(digests(outcome))) == (1, None, {""})
