@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data_processing.measured import Measured, measure
 from benchmarks.data_processing.readers import READERS
+from benchmarks.measured import Measured, measure
 from data_processing.processes import cores
 
 

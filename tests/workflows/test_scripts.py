@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from data_processing.sample.slices import write_sample
 from tests.workflows.commands import ROOT, steps
 
 STUB = """#!/bin/sh
@@ -88,16 +89,23 @@ def test_without_playlists_some_are_made_up(tmp_path: Path) -> None:
 
 def test_a_stage_is_remembered_by_what_it_is_made_of(tmp_path: Path) -> None:
     """Other settings change its key and those of the stages after it; another seed, dataset or code change all."""
-    assert ingest(tmp_path / "first").returncode == 0
-    first = keys(tmp_path / "first")
+    write_sample(tmp_path / "ours", playlists=120)
+
+    def keys_of(name: str, tracks: str = "ours", **more: str) -> dict[str, str]:
+        (tmp_path / name / "srv" / "segue").mkdir(parents=True)
+        (tmp_path / name / "srv" / "segue" / "playlists").symlink_to(tmp_path / tracks)
+        assert ingest(tmp_path / name, profile="sample", PLAYLISTS="playlists/ours", **more).returncode == 0
+        return keys(tmp_path / name)
+
+    first = keys_of("first")
     for stage in STAGES:
-        assert ingest(tmp_path / stage, PROFILES=profiles(**{stage: "epochs=1"})).returncode == 0
-        other = keys(tmp_path / stage)
+        other = keys_of(stage, PROFILES=profiles(**{stage: "epochs=1"}))
         kept = STAGES[: STAGES.index(stage)]
         assert [name for name in STAGES if other[name] == first[name]] == list(kept)
-    for name, more in {"seed": {"seed": "1"}, "code": {"CODE": "0.2.0"}, "data": {"SAMPLE": "121"}}.items():
-        assert ingest(tmp_path / name, **more).returncode == 0
-        assert not set(keys(tmp_path / name).values()) & set(first.values())
+    write_sample(tmp_path / "others", playlists=121)
+    changes = {"seed": {"seed": "1"}, "code": {"CODE": "0.2.0"}, "data": {"tracks": "others"}}
+    for name, more in changes.items():
+        assert not set(keys_of(name, **more).values()) & set(first.values())
 
 
 def test_tables_are_joined_where_they_are_named(tmp_path: Path) -> None:

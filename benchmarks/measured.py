@@ -5,6 +5,7 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -35,10 +36,10 @@ class Measured:
         return {name: round(value, 2) for name, value in asdict(self).items()}
 
 
-def measure(command: Sequence[str]) -> Measured:
-    """Run a command to its end and return what it took; its output goes where ours goes."""
+def measure(command: Sequence[str], folder: Path | None = None) -> Measured:
+    """Run a command to its end, in a folder or where we are, and return what it took; its output goes with ours."""
     before, start = _cpu(), perf_counter()
-    process = subprocess.Popen(command)  # noqa: S603 - a benchmark's own command
+    process = subprocess.Popen(command, cwd=folder)  # noqa: S603 - a benchmark's own command
     ended, peak = threading.Event(), [0]
     watcher = threading.Thread(target=_watch, args=(process.pid, ended, peak))
     watcher.start()
