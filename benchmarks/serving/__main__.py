@@ -86,12 +86,18 @@ def _ratio(part: Sequence[float], whole: Sequence[float]) -> dict[str, float]:
 def load(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Drive the service at a steady rate, open loop."""
     with _service(bundle) as service:
-        requests = _requests(bundle)
+        requests = _requests(bundle, options.diversity)
         asyncio.run(drive(service.host, service.port, requests, options.rate / 2, 2, seed=1))  # warm
         before, own = service.cpu_seconds(), time.process_time()
         found = asyncio.run(drive(service.host, service.port, requests, options.rate, options.seconds))
         return {
-            "settings": {"rate": options.rate, "seconds": options.seconds, "playlists": len(requests), "seed": 0},
+            "settings": {
+                "rate": options.rate,
+                "seconds": options.seconds,
+                "playlists": len(requests),
+                "seed": 0,
+                "diversity": options.diversity,
+            },
             **found.figures(),
             "service_cores": (service.cpu_seconds() - before) / found.seconds,
             "generator_cores": (time.process_time() - own) / found.seconds,
@@ -227,9 +233,10 @@ def _service(bundle: Path, **settings: str) -> Any:
     return measured(folder / "log", SEGUE_BUNDLE=str(bundle), **settings)
 
 
-def _requests(bundle: Path) -> list[bytes]:
+def _requests(bundle: Path, diversity: float = 0.0) -> list[bytes]:
     catalogue = Catalogue(bundle / CATALOGUE)
-    return bodies([track.uri for track in catalogue.tracks(range(min(5000, len(catalogue))))], 500, seed=0)
+    uris = [track.uri for track in catalogue.tracks(range(min(5000, len(catalogue))))]
+    return bodies(uris, 500, seed=0, diversity=diversity)
 
 
 def _percentile(values: Sequence[float], place: int) -> float:
@@ -274,6 +281,7 @@ def main() -> None:
     add("--other", metavar="DIR", help="another bundle to swap with (default: the same)")
     add("--rate", type=float, default=100.0, help="requests a second (default: 100)")
     add("--seconds", type=float, default=30.0, help="how long (default: 30)")
+    add("--diversity", type=float, default=0.0, help="what each request of load asks for (default: 0)")
     add("--count", type=int, default=400, help="requests or queries to time (default: 400)")
     add("--clients", type=int, default=16, help="clients of overload's first part, each asking again when answered")
     add("--times", type=float, default=3.0, help="how much more than it can do is asked of it (default: 3)")

@@ -13,8 +13,11 @@ _SEEDS = (0, 1, 5, 10, 25, 100)
 """How much of a playlist is shown, as in the challenge of that dataset; 0 is the title alone."""
 
 
-def bodies(uris: Sequence[str], count: int, seed: int, unknown: float = 0.1) -> list[bytes]:
-    """Return ``count`` requests: real lengths, cut as the challenge does, and a share of tracks that nobody knows."""
+def bodies(uris: Sequence[str], count: int, seed: int, unknown: float = 0.1, diversity: float = 0.0) -> list[bytes]:
+    """Return ``count`` requests: real lengths, cut as the challenge does, and a share of tracks that nobody knows.
+
+    ``diversity`` is what each asks for.
+    """
     draw = random.Random(seed)
     made = []
     for _ in range(count):
@@ -27,5 +30,6 @@ def bodies(uris: Sequence[str], count: int, seed: int, unknown: float = 0.1) -> 
                 track.clear()
                 track |= {"track_name": f"Song {draw.randrange(10**6)}", "artist_name": "A New Band"}
         name = "late night drive" if shown == 0 or draw.random() < 0.6 else None
-        made.append(json.dumps({"tracks": tracks, "name": name, "k": draw.choice((10, 10, 10, 100, 500))}).encode())
+        asked = {"tracks": tracks, "name": name, "k": draw.choice((10, 10, 10, 100, 500)), "diversity": diversity}
+        made.append(json.dumps(asked).encode())
     return made

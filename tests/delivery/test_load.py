@@ -271,7 +271,14 @@ def test_the_benchmark_logs_the_same_figures(
     assert experiment is not None
     [run] = client.search_runs([experiment.experiment_id])
     assert run.data.tags["digest"] == bundles[0].digest
-    assert run.data.params == {"tracks": "30", "rate": "30.0", "seconds": "0.5", "playlists": "500", "seed": "0"}
+    assert run.data.params == {
+        "tracks": "30",
+        "rate": "30.0",
+        "seconds": "0.5",
+        "playlists": "500",
+        "seed": "0",
+        "diversity": "0.0",
+    }
     assert {f"milliseconds.p{place}" for place in (50, 90, 95, 99)} <= set(run.data.metrics)
     for name in ("answers_a_second", "failed", "refused", "service_cores", "resident_megabytes", "n"):
         assert run.data.metrics[name] == pytest.approx(printed[name])
