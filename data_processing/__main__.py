@@ -156,7 +156,12 @@ def _tell(dataset: Dataset) -> None:
     print(", ".join(f"{counts[name]:,} {name}" for name in ("playlists", "tracks", "entries")))
     for name, table in (("lyrics", dataset.lyrics()), ("features", dataset.features())):
         if table is not None:
-            print(f"joined: {name} of {table.num_rows:,} tracks")
+            print(f"joined: {name} of {table.num_rows:,} of {counts['tracks']:,} tracks")
+            if not table.num_rows:
+                print(
+                    f"The table of {name} knows none of the tracks; docs/data.md says how they are matched.",
+                    file=sys.stderr,
+                )
     print("split: " + ", ".join(f"{counts[side]:,} {side}" for side in SIDES))
     if empty := [side for side in SIDES if counts[side] == 0]:
         print(f"No playlist fell to {' or '.join(empty)}; with few playlists, raise the shares.", file=sys.stderr)

@@ -38,7 +38,7 @@ def trained(machines: Machines, figures: Figures) -> Workflow:
     workflow = submit(machines, "train-model", model_version="0", features="tables/artists.csv")
     workflow.reaches("ingest", 600)
     told = workflow.log()  # read before its pods are tidied away
-    assert re.search(r"joined: features of [1-9][0-9]* tracks", told), told
+    assert re.search(r"joined: features of [1-9][0-9]* of [0-9,]+ tracks", told), told
     workflow.end(1500)
     figures.keep("seconds from argo submit to the end", time.monotonic() - began)
     return workflow

@@ -279,3 +279,14 @@ def test_several_tables_of_features_are_joined(tmp_path: Path) -> None:
         }
     with pytest.raises(InputError, match=r"numbers\.csv has a column tempo, as another table of features has"):
         ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=[*tables, tables[0]]))
+
+
+def test_a_table_that_knows_no_track_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """URIs of artists without their names match nothing: whoever joined them should hear of it."""
+    (tmp_path / "p.csv").write_text("playlist,track,artist,uri\nM,One,A,x:1\nM,Two,B,x:2\n")
+    (tmp_path / "artists.csv").write_text("uri,genres\nspotify:artist:1,rock\n")
+    paths = [str(tmp_path / "p.csv"), "--output", str(tmp_path / "out"), "--features", str(tmp_path / "artists.csv")]
+    assert main(["ingest", *paths]) == 0
+    told = capsys.readouterr()
+    assert "joined: features of 0 of 2 tracks" in told.out
+    assert "The table of features knows none of the tracks" in told.err

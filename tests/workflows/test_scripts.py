@@ -116,10 +116,10 @@ def test_tables_are_joined_where_they_are_named(tmp_path: Path) -> None:
     (folder / "features").write_text("artist,genres\na,rock\n")
     (folder / "lyrics").write_text("track,artist,text\nOne,A,la\nTwo,B,oh\n")
     done = ingest(tmp_path, PLAYLISTS="playlists/ours", FEATURES="tables/artists.csv")
-    assert "joined: features of 1 tracks" in done.stdout, done.stderr
+    assert "joined: features of 1 of 2 tracks" in done.stdout, done.stderr
     assert "lyrics" not in done.stdout
     done = ingest(tmp_path, PLAYLISTS="playlists/ours", FEATURES="tables/artists.csv", LYRICS="tables/lyrics.csv")
-    assert "joined: lyrics of 2 tracks" in done.stdout, done.stderr
+    assert "joined: lyrics of 2 of 2 tracks" in done.stdout, done.stderr
     (folder / "features").unlink()
     done = ingest(tmp_path, PLAYLISTS="playlists/ours", FEATURES="tables/none.csv")
     assert 0 < done.returncode < 128
