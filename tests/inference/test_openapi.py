@@ -15,7 +15,7 @@ def test_generated_requests_get_what_the_description_promises(service: Running, 
     """Valid requests are accepted, invalid ones refused, and no answer is undescribed or a server's error."""
     # The others take no input, or, as feedback does, what only an earlier answer can give.
     only = ["--include-path-regex", "^/(predict|tracks)$"]
-    options = ["--checks", "all", "--max-examples", "12", "--seed", "7", "--no-color", *only]
+    options = ["--checks", "all", "--max-examples", "25", "--seed", "7", "--no-color", *only]
     run = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", "run", f"{service.url}/openapi.json", *options],
         cwd=tmp_path,
