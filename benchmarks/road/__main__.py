@@ -48,9 +48,17 @@ def _reads(stage: str, need: str) -> bool:
 
 
 def go(folder: Path, sizes: Sequence[int], tracks: int, settings: Mapping[str, str]) -> Figures:
-    """Run what is missing of each size and return all figures."""
+    """Run what is missing of each size and return all figures.
+
+    Raises:
+        SystemExit: A stage failed, or the folder's figures are of other settings.
+    """
     file = folder / FIGURES
-    figures: Figures = json.loads(file.read_bytes()) if file.is_file() else {}
+    asked: dict[str, Any] = {"tracks": tracks, "train": dict(settings)}
+    kept: dict[str, Any] = json.loads(file.read_bytes()) if file.is_file() else {"settings": asked, "sizes": {}}
+    if kept["settings"] != asked:
+        sys.exit(f"The figures in {file} are of another --tracks or --profile; name another folder.")
+    figures: Figures = kept["sizes"]
     for playlists in sizes:
         place = folder / str(playlists)
         place.mkdir(parents=True, exist_ok=True)
@@ -67,7 +75,7 @@ def go(folder: Path, sizes: Sequence[int], tracks: int, settings: Mapping[str, s
             taken[stage] = {**took.to_json(), "written_mb": round(written / 1e6, 3), "load": round(load, 1)}
             if stage == "ingest":
                 taken["counts"] = json.loads((place / output / "manifest.json").read_bytes())["counts"]
-            write_whole(file, canonical_json(figures))
+            write_whole(file, canonical_json(kept))
     return figures
 
 

@@ -59,3 +59,7 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path, monkeypatch: py
     figures = road.go(tmp_path, [100], 600, settings)
     assert ran == ["sample", "ingest", "lightgcn", "text", "text", "projector", "llara", "export"]
     assert set(figures["100"]) == {*road.STAGES, "counts"}
+    for tracks, other in ((700, settings), (600, profile("sample", own=False))):
+        with pytest.raises(SystemExit, match="are of another --tracks or --profile; name another folder"):
+            road.go(tmp_path, [100], tracks, other)
+    assert len(ran) == 8
