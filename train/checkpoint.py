@@ -1,6 +1,5 @@
 """Checkpoints of a phase: parameters, optimisers and random state, written whole, read without pickle's powers."""
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from segue.errors import InputError
-from segue.files import write_whole
+from segue.files import whole_file
 
 
 def save_checkpoint(
@@ -28,9 +27,8 @@ def save_checkpoint(
         "torch": torch.get_rng_state(),
         "epochs_done": epochs_done,
     }
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write_whole(path, buffer.getvalue())
+    with whole_file(path) as stream:
+        torch.save(state, stream)
 
 
 def load_checkpoint(

@@ -47,11 +47,13 @@ def ials_start(
         belongings: For each kind of group, (items,) the group of every item; negative where it has none.
     """
     users = interactions.matrix()
-    kinds = [_group_columns(users, groups) for groups in belongings]
-    matrix = sp.csr_array(sp.hstack([users, *kinds], format="csr"))
+    parts = [users, *(_group_columns(users, groups) for groups in belongings)]
+    widths = [part.shape[1] for part in parts]
+    matrix = sp.csr_array(sp.hstack(parts, format="csr"))
+    del users, parts  # half of what stands here, at a million playlists a gigabyte
     matrix.sort_indices()
     rows, columns = ials(matrix, IalsSettings(dimension), seed)
-    items, *groups = torch.split(_scaled(columns), [interactions.n_items, *(kind.shape[1] for kind in kinds)])
+    items, *groups = torch.split(_scaled(columns), widths)
     return Start(torch.cat([_scaled(rows), items]), [part.clone() for part in groups])
 
 

@@ -10,28 +10,35 @@ import warnings
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import LGConv
-from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from train.interactions import Interactions
+
+COLUMNS = 16
+"""Numbers of all vectors that are passed along at a time: a line of the cache, and little memory."""
 
 
 def normalised_adjacency(interactions: Interactions) -> Tensor:
     """Return A, sparse CSR (N, N) with N = users + items: 1 / sqrt(degree of user * degree of item) on each edge.
 
-    The indices are 32-bit: MKL multiplies them twice as fast as 64-bit ones.
+    The indices are 32-bit: MKL multiplies them twice as fast as 64-bit ones. Sorting a list of edges, as `gcn_norm` and
+    torch would, takes ten times the memory of the matrix.
     """
-    users = torch.from_numpy(interactions.users)
-    items = torch.from_numpy(interactions.items) + interactions.n_users
+    wide = interactions.matrix()
+    halves = wide, sp.csr_array(wide.T)
     nodes = interactions.n_users + interactions.n_items
-    edges = torch.stack([torch.cat([users, items]), torch.cat([items, users])])
-    edges, weights = gcn_norm(edges, num_nodes=nodes, add_self_loops=False)
+    degree = torch.from_numpy(np.concatenate([np.diff(half.indptr) for half in halves]))
+    root = degree.float().pow(-0.5)
+    columns = np.concatenate([halves[0].indices + interactions.n_users, halves[1].indices]).astype(np.int32)
+    starts = np.concatenate([[0], np.cumsum(degree.numpy())]).astype(np.int32)
+    others = torch.from_numpy(columns)
+    values = root.repeat_interleave(degree).mul_(root[others])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse (CSR tensor support|invariant checks)", UserWarning)
-        csr = torch.sparse_coo_tensor(edges, weights, (nodes, nodes)).coalesce().to_sparse_csr()
-        return torch.sparse_csr_tensor(csr.crow_indices().int(), csr.col_indices().int(), csr.values(), csr.shape)
+        return torch.sparse_csr_tensor(torch.from_numpy(starts), others, values, (nodes, nodes))
 
 
 def edge_of_entries(interactions: Interactions) -> Tensor:
@@ -41,25 +48,28 @@ def edge_of_entries(interactions: Interactions) -> Tensor:
 
 
 class _LayerMean(torch.autograd.Function):
-    """The mean of the layers. A is symmetric, so the gradient takes the same road back, at the same price."""
+    """The mean of the layers, of users and of items. A is symmetric: the gradient takes the same road back."""
 
     @staticmethod
-    def forward(context: Any, nodes: Tensor, adjacency: Tensor, layers: int) -> Tensor:
+    def forward(context: Any, nodes: Tensor, adjacency: Tensor, layers: int, users: int) -> tuple[Tensor, Tensor]:
         context.adjacency, context.layers = adjacency, layers
-        return _layer_mean(nodes, adjacency, layers)
+        final = _layer_mean(nodes.clone(), adjacency, layers)
+        return final[:users], final[users:]
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return _layer_mean(gradients[0].contiguous(), context.adjacency, context.layers), None, None
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        return _layer_mean(torch.cat(gradients), context.adjacency, context.layers), None, None, None
 
 
 def _layer_mean(nodes: Tensor, adjacency: Tensor, layers: int) -> Tensor:
-    """Return the mean of the layers by Horner's rule, E0 + A (E0 + A (E0 + …)): one running sum and no list."""
+    """Turn vectors into the mean of their layers, in place, by Horner's rule: E0 + A (E0 + A (E0 + …))."""
     convolve = LGConv(normalize=False)
-    total = nodes
-    for _ in range(layers):
-        total = nodes + convolve(total, adjacency)
-    return total / (layers + 1)
+    for part in torch.split(nodes, COLUMNS, dim=1):
+        first = total = part.contiguous()
+        for _ in range(layers):
+            total = convolve(total, adjacency).add_(first)
+        part.copy_(total.div_(layers + 1) if layers else total)
+    return nodes
 
 
 def xavier_start(interactions: Interactions, dimension: int, seed: int) -> Tensor:
@@ -73,7 +83,7 @@ class LightGCN(nn.Module):
     """The model: ``model()`` gives the final vectors of users and of items."""
 
     adjacency: Tensor
-    edges: Tensor
+    edges: Tensor | None
 
     def __init__(self, interactions: Interactions, layers: int, start: Tensor) -> None:
         """Begin with the vectors ``start``.
@@ -88,7 +98,8 @@ class LightGCN(nn.Module):
         self.layers = layers
         self.embedding = nn.Parameter(start)
         self.register_buffer("adjacency", normalised_adjacency(interactions), persistent=False)
-        self.register_buffer("edges", edge_of_entries(interactions), persistent=False)
+        self.register_buffer("edges", None, persistent=False)
+        self._interactions = interactions
 
     def forward(self, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the final vectors (users, D) and (items, D).
@@ -98,12 +109,14 @@ class LightGCN(nn.Module):
                 more, so that sums keep their size.
         """
         adjacency = self.adjacency if kept is None else self._thinned(kept)
-        final: Tensor = _LayerMean.apply(self.embedding, adjacency, self.layers)
-        return final[: self.sizes[0]], final[self.sizes[0] :]
+        final: tuple[Tensor, Tensor] = _LayerMean.apply(self.embedding, adjacency, self.layers, self.sizes[0])
+        return final
 
     def _thinned(self, kept: Tensor) -> Tensor:
         """Return the adjacency without some edges, in both directions, so it stays symmetric."""
         full = self.adjacency
+        if self.edges is None:
+            self.edges = edge_of_entries(self._interactions)
         weight = kept.float() * (len(kept) / kept.sum())
         values = full.values() * weight[self.edges]
         return torch.sparse_csr_tensor(

@@ -72,6 +72,7 @@ def run(config: Config, clock: Callable[[], float] = time.monotonic, team: Team 
         if team.leads:
             with whole_directory(output) as folder:
                 _write(folder, trainer, start, progress)
+                del trainer, start, progress  # at a million playlists 10 GB, and the neighbours want some too
                 _neighbours(config, dataset, interactions).save(folder)
     if team.size == 1:  # of several, one may still be lost; who started them clears away when all are done
         shutil.rmtree(checkpoints, ignore_errors=True)

@@ -4,7 +4,7 @@ An epoch depends on the state before it, the seed and its own number, and on not
 whole. So a run that was killed at any moment and started again ends with the bytes of one that never was.
 """
 
-import io
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from segue.errors import InputError
-from segue.files import canonical_json, sha256_bytes, write_whole
+from segue.files import canonical_json, whole_file
 from train.interactions import Interactions
 from train.lightgcn import LightGCN
 from train.losses import bpr, sampled_softmax
@@ -30,6 +30,7 @@ Evaluate = Callable[[Tensor, Tensor], Metrics]
 """From final vectors of users and items to validation metrics."""
 OnEpoch = Callable[[int, Metrics], None]
 STARTS = ("ials", "xavier")
+_FORMAT = 2  # of checkpoints; one of another is never found
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,12 @@ class TrainingSettings:
 
 @dataclass
 class Progress:
-    """What a run has come to; all of it is in a checkpoint.
+    """What a run has come to; all of it is in a checkpoint, and the best epoch's parameters are in a file beside it.
 
     Attributes:
         epoch: Epochs done.
         best_epoch: The epoch with the best validation figure; 0 is the start.
         best: That figure.
-        embedding: The parameters at that epoch.
         history: Metrics by epoch, as far as measured, with ``epoch`` and ``seconds``.
         seconds: Time spent on training, that of looking left out.
     """
@@ -96,15 +96,16 @@ class Progress:
     epoch: int = 0
     best_epoch: int = 0
     best: float = -math.inf
-    embedding: Tensor = field(default_factory=lambda: torch.empty(0))
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
 
-    def note(self, metrics: Metrics, deciding: str, embedding: Tensor) -> None:
-        """Add the metrics of the epoch just done, and keep its embedding if it is the best yet."""
+    def note(self, metrics: Metrics, deciding: str) -> bool:
+        """Add the metrics of the epoch just done and return whether it is the best yet."""
         self.history.append({"epoch": self.epoch, "seconds": self.seconds, **metrics})
-        if metrics[deciding] > self.best:
-            self.best, self.best_epoch, self.embedding = metrics[deciding], self.epoch, embedding.detach().clone()
+        better = metrics[deciding] > self.best
+        if better:
+            self.best, self.best_epoch = metrics[deciding], self.epoch
+        return better
 
 
 class Trainer:
@@ -152,18 +153,22 @@ class Trainer:
             on_epoch: Told of the epoch and its metrics, the mean loss among them.
 
         Of a team, the leader alone evaluates.
+
+        Raises:
+            InputError: The best epoch's vectors are gone from beside the checkpoint.
         """
 
         def look(loss: float | None) -> None:
             measured = self.team.agree(evaluate(*self.vectors()) if self.team.leads else {})
             metrics = {**measured, **({} if loss is None else {"loss": loss})}
-            self.progress.note(metrics, deciding, self.model.embedding)
+            if self.progress.note(metrics, deciding) and self.team.leads:
+                self._keep_best()
             if on_epoch:
                 on_epoch(self.progress.epoch, metrics)
 
         self._run(self.settings.epochs, look)
-        with torch.no_grad():
-            self.model.embedding.copy_(self.progress.embedding)
+        self.team.wait()  # until the leader has written it
+        self._take_best()
         return self.progress
 
     def fit_until(self, epoch: int) -> Progress:
@@ -272,17 +277,35 @@ class Trainer:
         nodes = torch.cat([batch.users, *(items + self.interactions.n_users for items in others)])
         return self.model.embedding[nodes[self.team.part(len(nodes))]].square().sum() / 2
 
+    @property
+    def _best(self) -> Path:
+        return self.checkpoint.with_name(f"{self.checkpoint.stem}-best.npy")
+
+    def _keep_best(self) -> None:
+        """Write the parameters to a file: a second copy in memory would be a tenth of all that a training takes."""
+        with whole_file(self._best) as stream:
+            np.save(stream, self.model.embedding.detach().numpy())
+
+    @torch.no_grad()
+    def _take_best(self) -> None:
+        try:
+            best = np.load(self._best, allow_pickle=False)
+        except OSError as error:
+            raise InputError(
+                f"The vectors of the best epoch cannot be read ({error}); remove {self.checkpoint} and train again."
+            ) from error
+        self.model.embedding.copy_(torch.from_numpy(best))
+
     def _save(self) -> None:
         if not self.team.leads:
             return
-        buffer = io.BytesIO()
         state = {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": {**vars(self.progress)},
         }
-        torch.save(state, buffer)
-        write_whole(self.checkpoint, buffer.getvalue())
+        with whole_file(self.checkpoint) as stream:
+            torch.save(state, stream)
 
     def _resume(self) -> bool:
         """Go on from the checkpoint; return False where there is none."""
@@ -298,9 +321,11 @@ class Trainer:
 
 def identity(settings: TrainingSettings, interactions: Interactions) -> str:
     """Return a short digest of all that decides a run, for the names of files that it resumes from."""
-    described = {each.name: getattr(settings, each.name) for each in fields(TrainingSettings)}
-    edges = interactions.users.tobytes() + interactions.items.tobytes()
-    return sha256_bytes(canonical_json(described) + edges)[:16]
+    described = {each.name: getattr(settings, each.name) for each in fields(TrainingSettings)} | {"format": _FORMAT}
+    digest = hashlib.sha256(canonical_json(described))
+    for edges in (interactions.users, interactions.items):
+        digest.update(np.ascontiguousarray(edges).data)
+    return digest.hexdigest()[:16]
 
 
 def schedule(step: int, steps: int, warmup: int) -> float:

@@ -9,7 +9,7 @@ any number of tracks. That inverse costs the cube of the playlists; beyond `MOST
 co-occurrences instead (item-kNN, Sarwar et al. 2001), whose cost grows with the playlists alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,8 @@ MOST_PLAYLISTS = 15_000
 """A matrix of so many playlists has 0.9 GB, and three of them stand at a time."""
 _BLOCK = 128
 """Rows worked out at a time: by 8,000 playlists they are 4 MB, which a core's cache holds."""
+_PRODUCTS = 1 << 24
+"""Most products of a block of co-occurrences, but for one row that has more: what comes of them takes .3 GB."""
 _POPULARITY, LENGTH_POWER = 0.3, 0.5
 """Item-kNN: powers of a track's playlists and of a playlist's tracks by which co-occurrences are divided."""
 _FILES = ("neighbour_row", "neighbour_ids", "neighbour_values")
@@ -100,25 +102,44 @@ def neighbour_table(
     distinct = sp.csr_array(held[:, alike.members[alike.first]].T)  # (classes, playlists)
     if held.shape[0] <= most_playlists:
         best = ease(distinct, alike.size, ridge, ridge_by_count)
+        blocks = blocks_of(np.zeros(len(alike.size), np.int64), _BLOCK)
     else:
         best = co_occurrence(distinct, alike.size)
-    ids, values = _rows(best, alike, min(kept, len(alike.size)))
-    nobody = np.zeros((1, ids.shape[1]))
-    row = np.where(alike.of < 0, len(ids), alike.of)
-    return NeighbourTable(
-        row.astype(np.int32),
-        np.concatenate([ids, nobody]).astype(np.int32),
-        np.concatenate([values, nobody]).astype(np.float32),
-    )
+        blocks = blocks_of(products(distinct, np.bincount(distinct.indices, minlength=distinct.shape[1])), _BLOCK)
+    ids, values = _rows(best, blocks, alike, min(kept, len(alike.size)))
+    row = np.where(alike.of < 0, len(ids) - 1, alike.of)
+    return NeighbourTable(row.astype(np.int32), ids, values)
 
 
-def _rows(best: Best, alike: "Alike", kept: int) -> tuple[Integers, Floats]:
-    blocks = []
-    for start in tqdm(range(0, len(alike.size), _BLOCK), desc="neighbours"):
-        classes, values = best(slice(start, start + _BLOCK), kept)
-        ids, values = alike.spell_out(classes, np.maximum(values, 0))
-        blocks.append((np.where(values > 0, ids, 0), values))
-    return np.concatenate([ids for ids, _ in blocks]), np.concatenate([values for _, values in blocks])
+def _rows(best: Best, blocks: list[slice], alike: "Alike", kept: int) -> tuple[NDArray[np.int32], Floats]:
+    """Return ids and values of the rows of all classes and, in the end, of nobody."""
+    ids, values = np.zeros((len(alike.size) + 1, kept), np.int32), np.zeros((len(alike.size) + 1, kept), np.float32)
+    for block in tqdm(blocks, desc="neighbours"):
+        classes, found = best(block, kept)
+        tracks, found = alike.spell_out(classes, np.maximum(found, 0))
+        ids[block], values[block] = np.where(found > 0, tracks, 0), found
+    return ids, values
+
+
+def products(rows: sp.csr_array, length: NDArray[np.integer]) -> Integers:
+    """Return (R,) how many products make each row of ``rows`` (R, P) times a matrix whose P rows have that length."""
+    ends = np.concatenate([[0], np.cumsum(length[rows.indices], dtype=np.int64)])[rows.indptr]
+    found: Integers = np.diff(ends)
+    return found
+
+
+def blocks_of(work: Integers, most_rows: int) -> list[slice]:
+    """Return ranges of rows that follow each other, of so many rows at most and no more work (R,) than fits memory."""
+    return list(_blocks_of(np.cumsum(work), most_rows))
+
+
+def _blocks_of(done: Integers, most_rows: int) -> Iterator[slice]:
+    start = before = 0
+    while start < len(done):
+        fits = int(np.searchsorted(done, before + _PRODUCTS, "right"))
+        end = max(start + 1, min(start + most_rows, fits))
+        yield slice(start, end)
+        start, before = end, int(done[end - 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,14 +229,15 @@ def co_occurrence(distinct: sp.csr_array, size: Integers) -> Best:
     columns = sp.csc_array(sp.diags_array(np.asarray(length, np.float64) ** -LENGTH_POWER) @ shared.T)
 
     def best(rows: slice, k: int) -> tuple[Integers, Floats]:
-        found = sp.coo_array(shared[rows] @ columns)
-        found.data[(found.row + rows.start == found.col) & (size[found.col] == 1)] = 0  # no neighbour of itself
+        found = sp.csr_array(shared[rows] @ columns)
+        row = np.repeat(np.arange(rows.start, rows.start + found.shape[0]), np.diff(found.indptr))
+        found.data[(row == found.indices) & (size[found.indices] == 1)] = 0  # no neighbour of itself
         return best_of_rows(found, k)
 
     return best
 
 
-def best_of_rows(found: sp.coo_array, k: int) -> tuple[Integers, Floats]:
+def best_of_rows(found: sp.csr_array, k: int) -> tuple[Integers, Floats]:
     """Return columns and values (R, k) of each row's ``k`` largest entries, falling, equal ones by column; else 0.
 
     Args:
@@ -223,7 +245,12 @@ def best_of_rows(found: sp.coo_array, k: int) -> tuple[Integers, Floats]:
         k: How many.
     """
     kept = found.data > 0
-    row, column, value = found.row[kept], found.col[kept], found.data[kept]
+    for start, end in zip(found.indptr[:-1].tolist(), found.indptr[1:].tolist(), strict=True):
+        if end - start > k > 0:  # sorting what cannot be among the best takes most of the time
+            values = found.data[start:end]
+            kept[start:end] &= values >= np.partition(values, len(values) - k)[-k]
+    row = np.repeat(np.arange(found.shape[0]), np.diff(found.indptr))[kept]
+    column, value = found.indices[kept], found.data[kept]
     order = np.lexsort((column, -value, row))
     row, column, value = row[order], column[order], value[order]
     place = np.arange(len(row)) - np.searchsorted(row, row)

@@ -15,10 +15,10 @@ from tqdm import tqdm
 from segue.query import GRAM_LIMIT
 from segue.text import title_grams
 from train.interactions import Interactions
-from train.neighbours import LENGTH_POWER, NeighbourTable, best_of_rows
+from train.neighbours import LENGTH_POWER, NeighbourTable, best_of_rows, blocks_of, products
 
 _BLOCK = 64
-"""N-grams worked out at a time: the commonest have rows nearly as long as the catalogue."""
+"""Most n-grams worked out at a time; of the commonest, whose rows are nearly as long as the catalogue, fewer."""
 
 
 def with_titles(table: NeighbourTable, interactions: Interactions, titles: Sequence[str], grams: int) -> NeighbourTable:
@@ -41,11 +41,10 @@ def with_titles(table: NeighbourTable, interactions: Interactions, titles: Seque
     shared = sp.csr_array(sp.diags_array(length[playlists] ** -LENGTH_POWER) @ held[playlists])
     loudness = np.log1p(len(playlists) / frequency) / (1 + frequency)
     shape = 0, table.ids.shape[1]
-    ids, values = [np.empty(shape, np.int64)], [np.empty(shape, np.float32)]
-    for start in tqdm(range(0, len(of), _BLOCK), desc="titles"):
-        block = slice(start, start + _BLOCK)
-        best = best_of_rows(sp.coo_array(sp.diags_array(loudness[block]) @ titled[block] @ shared), shape[1])
-        ids.append(best[0])
+    ids, values = [np.empty(shape, np.int32)], [np.empty(shape, np.float32)]
+    for block in tqdm(blocks_of(products(titled, length[playlists]), _BLOCK), desc="titles"):
+        best = best_of_rows(sp.csr_array(sp.diags_array(loudness[block]) @ titled[block] @ shared), shape[1])
+        ids.append(best[0].astype(np.int32))
         values.append(best[1])
     row = np.full(grams, len(table.ids) - 1)
     row[of] = len(table.ids) + np.arange(len(of))

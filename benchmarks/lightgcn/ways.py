@@ -11,15 +11,22 @@ from torch_geometric.nn import LGConv
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from train.interactions import Interactions
-from train.lightgcn import normalised_adjacency
+from train.lightgcn import COLUMNS, normalised_adjacency
 
 Propagate = Callable[[Tensor], Tensor]
 
 
 def segue(graph: Interactions) -> Propagate:
-    """Segue's own: `LGConv` over a CSR matrix."""
+    """Segue's own: `LGConv` over a CSR matrix, some numbers of all vectors at a time."""
     adjacency, convolve = normalised_adjacency(graph), LGConv(normalize=False)
-    return lambda vectors: convolve(vectors, adjacency)
+
+    def propagate(vectors: Tensor) -> Tensor:
+        passed = torch.empty_like(vectors)
+        for part, into in zip(*(torch.split(each, COLUMNS, dim=1) for each in (vectors, passed)), strict=True):
+            into.copy_(convolve(part.contiguous(), adjacency))
+        return passed
+
+    return propagate
 
 
 def scipy(graph: Interactions) -> Propagate:

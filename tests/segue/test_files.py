@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.files import canonical_json, sha256_bytes, sha256_file, whole_directory, write_whole
+from segue.files import canonical_json, sha256_bytes, sha256_file, whole_directory, whole_file, write_whole
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -87,3 +87,12 @@ def test_an_earlier_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
         with whole_directory(tmp_path / "out") as staging:
             (staging / name).write_text(name)
     assert _listing(tmp_path) == ["out", "out/second"]
+
+
+def test_a_stream_that_fails_leaves_the_earlier_file(tmp_path: Path) -> None:
+    """What was written until then is gone, and the file is as it was."""
+    write_whole(tmp_path / "file", b"old")
+    with pytest.raises(TypeError, match="str"), whole_file(tmp_path / "file") as stream:
+        stream.writelines([b"new and ", "never"])  # type: ignore[list-item]
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert _listing(tmp_path) == ["file"]

@@ -19,7 +19,7 @@ from segue.errors import InputError
 from train.full_ranking import full_ranking
 from train.ials_start import ials_start
 from train.interactions import Interactions, hold_out
-from train.lightgcn import LightGCN, normalised_adjacency, xavier_start
+from train.lightgcn import COLUMNS, LightGCN, normalised_adjacency, xavier_start
 from train.lightgcn_training import Metrics, OnEpoch, Trainer, TrainingSettings, schedule
 from train.losses import bpr, directed, sampled_softmax
 from train.sampling import epoch_generator, triples, user_batches
@@ -101,15 +101,16 @@ def test_vectors_are_the_mean_of_all_layers(layers: int) -> None:
     np.testing.assert_allclose(torch.cat(model()).detach().numpy(), expected, rtol=1e-5, atol=1e-7)
 
 
-def test_vectors_and_gradient_agree_with_pytorch_geometric() -> None:
+@pytest.mark.parametrize("dimension", [6, 2 * COLUMNS + 8])
+def test_vectors_and_gradient_agree_with_pytorch_geometric(dimension: int) -> None:
     """PyG's own LightGCN gives the same vectors, and the same gradient by autograd through its message passing."""
     graph = random_graph()
-    model = LightGCN(graph, 3, xavier_start(graph, 6, seed=0))
-    other = torch_geometric.nn.models.LightGCN(18, 6, 3)
+    model = LightGCN(graph, 3, xavier_start(graph, dimension, seed=0))
+    other = torch_geometric.nn.models.LightGCN(18, dimension, 3)
     other.embedding.weight.data.copy_(model.embedding.data)
     users, items = torch.from_numpy(graph.users), torch.from_numpy(graph.items) + 8
     edges = torch.stack([torch.cat([users, items]), torch.cat([items, users])])
-    weights = torch.randn(18, 6)
+    weights = torch.randn(18, dimension)
     mine, theirs = torch.cat(model()), other.get_embedding(edges)
     torch.testing.assert_close(mine, theirs)
     (mine * weights).sum().backward()  # type: ignore[no-untyped-call]
@@ -262,6 +263,16 @@ def test_training_stops_when_validation_no_longer_rises_and_keeps_the_best_epoch
     progress = trainer.fit(falling, "recall")
     assert (progress.epoch, progress.best_epoch, progress.best) == (8, 4, 0.5)
     torch.testing.assert_close(trainer.vectors()[0], looks[2])
+
+
+def test_a_best_epoch_that_was_taken_away_is_said(tmp_path: Path) -> None:
+    """Whoever removes its file, and not the checkpoint beside it, is told what to do."""
+    trainer_of(planted(), SETTINGS, tmp_path).fit(lambda *_: {"recall": 0.5}, "recall")
+    for file in tmp_path.glob("*-best.npy"):
+        file.unlink()
+    again = trainer_of(planted(), SETTINGS, tmp_path)
+    with pytest.raises(InputError, match=r"best epoch cannot be read .*; remove .*\.pt and train again\.$"):
+        again.fit(lambda *_: {"recall": 0.5}, "recall")
 
 
 def test_schedule_rises_and_then_falls_to_a_fiftieth() -> None:

@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import train.neighbours
 from train.interactions import Interactions
-from train.neighbours import NeighbourTable, neighbour_table
+from train.neighbours import NeighbourTable, best_of_rows, blocks_of, neighbour_table
 
 
 def playlists(seed: int = 0, count: int = 40, tracks: int = 60) -> NDArray[np.float64]:
@@ -85,3 +89,47 @@ def test_the_same_playlists_give_the_same_bytes() -> None:
     one, two = (table_of(playlists(), 10) for _ in range(2))
     assert one.ids.tobytes() == two.ids.tobytes()
     assert one.values.tobytes() == two.values.tobytes()
+
+
+def test_beyond_so_many_playlists_rows_are_item_knn() -> None:
+    """A row holds the co-occurrences, each playlist's over the root of its length, popular tracks counting less."""
+    held = playlists()
+    table = table_of(held, 60, most_playlists=1)
+    popular = np.maximum(held.sum(0), 1) ** -0.3
+    expected = (held / np.sqrt(np.maximum(held.sum(1), 1))[:, None]).T @ held * popular[:, None] * popular
+    np.fill_diagonal(expected, 0)
+    for track in np.flatnonzero(held.sum(0)).tolist():
+        np.testing.assert_allclose(spoken(table, track, 60), expected[track], rtol=1e-5)
+
+
+def test_a_row_does_not_depend_on_those_worked_out_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With room for next to nothing, each row is worked out by itself, and the table is the same to the last byte."""
+    whole = table_of(playlists(), 10, most_playlists=1)
+    monkeypatch.setattr(train.neighbours, "_PRODUCTS", 1)
+    alone = table_of(playlists(), 10, most_playlists=1)
+    assert alone.ids.tobytes() == whole.ids.tobytes()
+    assert alone.values.tobytes() == whole.values.tobytes()
+
+
+@given(st.lists(st.integers(0, 40), max_size=30), st.integers(1, 5), st.integers(10, 60))
+def test_blocks_hold_each_row_once_and_no_more_than_fits(work: list[int], most_rows: int, room: int) -> None:
+    """One after the other, of so many rows at most; only a row that does not fit by itself takes more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.neighbours, "_PRODUCTS", room)
+        blocks = blocks_of(np.array(work, np.int64), most_rows)
+    rows = [list(range(block.start, block.stop)) for block in blocks]
+    assert [row for block in rows for row in block] == list(range(len(work)))
+    for block in rows:
+        assert 1 <= len(block) <= most_rows
+        assert len(block) == 1 or sum(work[row] for row in block) <= room
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=8, max_size=8), min_size=1, max_size=4), st.integers(1, 9))
+def test_the_best_of_a_row_are_those_of_a_full_sort(rows: list[list[int]], k: int) -> None:
+    """Equal ones, of which there are many here, by column; nothing that is 0."""
+    columns, values = best_of_rows(sp.csr_array(np.array(rows, np.float64)), k)
+    for row, found, scores in zip(rows, columns.tolist(), values.tolist(), strict=True):
+        expected = sorted((-value, column) for column, value in enumerate(row) if value)[:k]
+        padding = k - len(expected)
+        assert found == [column for _, column in expected] + [0] * padding
+        assert scores == [-value for value, _ in expected] + [0] * padding

@@ -144,7 +144,7 @@ def _newest_run() -> str:
 def test_two_workers_train_the_ranker_that_one_trains(road: Path) -> None:
     """LLaRA's figures within 0.001 after both phases, its weights within 0.0001."""
     encoder = f"encoder={write_tiny_bert(road / 'bert')}"
-    assert learn("lightgcn", "lightgcn", "epochs=2", "dimension=16") == 0
+    assert learn("lightgcn", "lightgcn", "epochs=2", "dimension=16", "gram_buckets=512") == 0
     assert learn("text", "text", encoder) == 0
     assert learn("projector", "projector", "lightgcn=lightgcn", "text=text", "epochs=1", "hidden=32", "batch=64") == 0
     needs = ["lightgcn=lightgcn", "text=text", "projector=projector", encoder, *RANKER]
