@@ -226,7 +226,8 @@ def co_occurrence(distinct: sp.csr_array, size: Integers) -> Best:
     """Return item-kNN's rows: co-occurrences, in long playlists and of popular tracks counting less."""
     length = size @ distinct  # tracks of each playlist
     shared = sp.csr_array(sp.diags_array(np.diff(distinct.indptr) ** -_POPULARITY) @ distinct)
-    columns = sp.csc_array(sp.diags_array(np.asarray(length, np.float64) ** -LENGTH_POWER) @ shared.T)
+    # By rows, as each product wants it: SciPy would turn all of it around for every block.
+    columns = sp.csr_array(sp.diags_array(np.asarray(length, np.float64) ** -LENGTH_POWER) @ shared.T)
 
     def best(rows: slice, k: int) -> tuple[Integers, Floats]:
         found = sp.csr_array(shared[rows] @ columns)
