@@ -24,8 +24,8 @@ COLUMNS = 16
 def normalised_adjacency(interactions: Interactions) -> Tensor:
     """Return A, sparse CSR (N, N) with N = users + items: 1 / sqrt(degree of user * degree of item) on each edge.
 
-    The indices are 32-bit: MKL multiplies them twice as fast as 64-bit ones. The entries are in order as they come, so that no
-    list of all edges has to be sorted, which takes several times the memory of the matrix.
+    The indices are 32-bit: MKL multiplies them twice as fast as 64-bit ones. The entries are in order as they come, so
+    that no list of all edges has to be sorted, which takes several times the memory of the matrix.
     """
     wide = interactions.matrix()
     halves = wide, sp.csr_array(wide.T)
