@@ -7,6 +7,7 @@ divided by the root of both degrees (their equation 3), and what counts in the e
 """
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -64,12 +65,21 @@ class _LayerMean(torch.autograd.Function):
 def _layer_mean(nodes: Tensor, adjacency: Tensor, layers: int) -> Tensor:
     """Turn vectors into the mean of their layers, in place, by Horner's rule: E0 + A (E0 + A (E0 + …))."""
     convolve = LGConv(normalize=False)
-    for part in torch.split(nodes, COLUMNS, dim=1):
-        first = total = part.contiguous()
+
+    def mean(first: Tensor) -> Tensor:
+        total = first
         for _ in range(layers):
             total = convolve(total, adjacency).add_(first)
-        part.copy_(total.div_(layers + 1) if layers else total)
-    return nodes
+        return total / (layers + 1)
+
+    return by_columns(nodes, mean)
+
+
+def by_columns(vectors: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Change vectors (N, D) in place, some numbers of all of them at a time, and return them."""
+    for part in torch.split(vectors, COLUMNS, dim=1):
+        part.copy_(change(part.contiguous()))
+    return vectors
 
 
 def xavier_start(interactions: Interactions, dimension: int, seed: int) -> Tensor:

@@ -9,7 +9,7 @@ any number of tracks. That inverse costs the cube of the playlists; beyond `MOST
 co-occurrences instead (item-kNN, Sarwar et al. 2001), whose cost grows with the playlists alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ MOST_PLAYLISTS = 15_000
 _BLOCK = 128
 """Rows worked out at a time: by 8,000 playlists they are 4 MB, which a core's cache holds."""
 _PRODUCTS = 1 << 24
-"""Most products of a block of co-occurrences, but for one row that has more: what comes of them takes .3 GB."""
+"""Most products of a block of co-occurrences, but for one row that has more: what comes of them takes .2 GB."""
 _POPULARITY, LENGTH_POWER = 0.3, 0.5
 """Item-kNN: powers of a track's playlists and of a playlist's tracks by which co-occurrences are divided."""
 _FILES = ("neighbour_row", "neighbour_ids", "neighbour_values")
@@ -130,16 +130,13 @@ def products(rows: sp.csr_array, length: NDArray[np.integer]) -> Integers:
 
 def blocks_of(work: Integers, most_rows: int) -> list[slice]:
     """Return ranges of rows that follow each other, of so many rows at most and no more work (R,) than fits memory."""
-    return list(_blocks_of(np.cumsum(work), most_rows))
-
-
-def _blocks_of(done: Integers, most_rows: int) -> Iterator[slice]:
-    start = before = 0
-    while start < len(done):
-        fits = int(np.searchsorted(done, before + _PRODUCTS, "right"))
+    done, blocks, start = np.concatenate([[0], np.cumsum(work)]), [], 0
+    while start < len(work):
+        fits = int(np.searchsorted(done, done[start] + _PRODUCTS, "right")) - 1
         end = max(start + 1, min(start + most_rows, fits))
-        yield slice(start, end)
-        start, before = end, int(done[end - 1])
+        blocks.append(slice(start, end))
+        start = end
+    return blocks
 
 
 @dataclass(frozen=True, slots=True)

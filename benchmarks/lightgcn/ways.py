@@ -11,7 +11,7 @@ from torch_geometric.nn import LGConv
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from train.interactions import Interactions
-from train.lightgcn import COLUMNS, normalised_adjacency
+from train.lightgcn import by_columns, normalised_adjacency
 
 Propagate = Callable[[Tensor], Tensor]
 
@@ -19,14 +19,7 @@ Propagate = Callable[[Tensor], Tensor]
 def segue(graph: Interactions) -> Propagate:
     """Segue's own: `LGConv` over a CSR matrix, some numbers of all vectors at a time."""
     adjacency, convolve = normalised_adjacency(graph), LGConv(normalize=False)
-
-    def propagate(vectors: Tensor) -> Tensor:
-        passed = torch.empty_like(vectors)
-        for part, into in zip(*(torch.split(each, COLUMNS, dim=1) for each in (vectors, passed)), strict=True):
-            into.copy_(convolve(part.contiguous(), adjacency))
-        return passed
-
-    return propagate
+    return lambda vectors: by_columns(vectors.clone(), lambda part: convolve(part, adjacency))
 
 
 def scipy(graph: Interactions) -> Propagate:
