@@ -14,10 +14,15 @@ from train.features import FEATURES, numeric_columns
 from train.skeleton import CatalogueTensors
 
 
-def playlists_of(dataset: Dataset, split: str) -> Playlists:
-    """Return the playlists of one split with their titles, and the words of every track."""
+def playlists_of(dataset: Dataset, split: str, most: int | None = None) -> Playlists:
+    """Return the playlists of one split with their titles, and the words of every track.
+
+    Where the split has more than ``most``, as many of them are taken, evenly spread.
+    """
     starts, ids = dataset.sequences()
     chosen = dataset.side(split)
+    if most is not None and len(chosen) > most:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, most).astype(np.int64)]
     names = dataset.playlists(["name"])["name"].to_pylist()
     return Playlists(
         tracks=[ids[starts[row] : starts[row + 1]].astype(np.int64) for row in chosen],
@@ -36,18 +41,18 @@ def words_of(dataset: Dataset) -> list[str]:
 def catalogue_of(dataset: Dataset, text: Path) -> CatalogueTensors:
     """Return the tracks' artists, albums, counts, text vectors and features (both from stage ``text``)."""
     columns = dataset.tracks(["artist_id", "album_id", "train_count"])
-    words, context = (load_rows(text / name, len(columns)) for name in ("words.npy", "context.npy"))
-    features = [load_rows(text / FEATURES, len(columns))] if _has_features(dataset, text) else []
+    names = ["words.npy", "context.npy", *([FEATURES] if _has_features(dataset, text) else [])]
+    parts = [load_rows(text / name, len(columns), mapped=True) for name in names]
     artist, artists = _with_unknown(columns["artist_id"].to_numpy())
     album, albums = _with_unknown(columns["album_id"].to_numpy())
     return CatalogueTensors(
         artist=torch.from_numpy(artist),
         album=torch.from_numpy(album),
-        text=torch.from_numpy(np.concatenate([words, context, *features], axis=1)),
+        text=torch.from_numpy(np.concatenate(parts, axis=1)),
         count=torch.from_numpy(columns["train_count"].to_numpy().astype(np.float32)),
         artists=artists,
         albums=albums,
-        features=sum(each.shape[1] for each in features),
+        features=sum(each.shape[1] for each in parts[2:]),
     )
 
 
@@ -76,14 +81,20 @@ def _with_unknown(ids: NDArray[np.int32]) -> tuple[NDArray[np.int64], int]:
     return np.where(ids < 0, known, ids).astype(np.int64), known + 1
 
 
-def load_rows(path: Path, rows: int, of: str = "tracks") -> NDArray[np.float32]:
+def load_rows(path: Path, rows: int, of: str = "tracks", mapped: bool = False) -> NDArray[np.float32]:
     """Return the array of an earlier stage, checked to have a row for each of what it is of.
+
+    Args:
+        path: Its file.
+        rows: How many of them there are.
+        of: What they are, for errors.
+        mapped: Whether it stays in the file and is read as it is used.
 
     Raises:
         InputError: The file is missing, or was made from another dataset.
     """
     try:
-        array: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        array: NDArray[np.float32] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"The file {path} of an earlier stage cannot be read ({error}); run that stage again."

@@ -54,6 +54,9 @@ from train.weighing import (
     weigh_titles,
 )
 
+JUDGED = 1000
+"""Most validation playlists that judge: each is ranked against all tracks, often, and a million have 30,000 of them."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -260,7 +263,7 @@ def training_of(
     counts = model.tracks.catalogue.count.numpy().astype(np.float64)
     return Training(
         playlists=playlists,
-        judged=weighing(playlists_of(dataset, "validation"), most=judged),
+        judged=weighing(playlists_of(dataset, "validation", JUDGED), most=judged),
         sampler=CandidateSampler(counts, len(playlists), config.negatives, config.negative_power),
         encoding=encoding_of(config, loaded, model),
         tokenise=tokeniser(loaded.tokenizer),

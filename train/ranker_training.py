@@ -4,6 +4,7 @@ Both minimise the sampled softmax over the tracks that follow. In the second pha
 curriculum (Liao et al. 2023) moves from prompts of words alone to hybrid ones with behaviour tokens.
 """
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -190,12 +191,14 @@ def _epoch(
     rng: np.random.Generator,
     number: int,
 ) -> float:
-    batches = list(epoch(training.playlists, phase.settings.batch, rng, training.title_kept))
+    count, batches = _batches(training, phase.settings.batch, rng)
     losses = []
-    total = phase.settings.epochs * len(batches)
-    shown = tqdm(batches, desc=f"{phase.name} {number + 1}/{phase.settings.epochs}", disable=not training.team.leads)
+    total = phase.settings.epochs * count
+    shown = tqdm(
+        batches, total=count, desc=f"{phase.name} {number + 1}/{phase.settings.epochs}", disable=not training.team.leads
+    )
     for step, examples in enumerate(shown):
-        progress = (number * len(batches) + step) / total
+        progress = (number * count + step) / total
         _set_rates(optimisers, min(1.0, progress / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress)))
         behaviour = _curriculum(len(examples), progress, rng) if phase.curriculum else None
         loss = _loss(model, training, examples, behaviour, rng)
@@ -208,6 +211,16 @@ def _epoch(
             optimiser.step()
         losses.append(loss.item())
     return float(np.mean(training.team.add(losses)))
+
+
+def _batches(training: Training, batch: int, rng: np.random.Generator) -> tuple[int, Iterator[list[Example]]]:
+    """Return how many batches an epoch has, and them; ``rng`` is left as after the last one's draws.
+
+    Examples are drawn twice and not kept: those of a million playlists are drawn in less than a minute, and take 1 GB.
+    """
+    again = copy.deepcopy(rng)
+    count = sum(1 for _ in epoch(training.playlists, batch, rng, training.title_kept))
+    return count, epoch(training.playlists, batch, again, training.title_kept)
 
 
 def _set_rates(optimisers: Sequence[torch.optim.Optimizer], factor: float) -> None:
