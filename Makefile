@@ -17,7 +17,7 @@ JOBS ?= 2
 BASE ?=
 
 .NOTPARALLEL:
-.PHONY: help setup run serve stop test lint format types layers pytest check-serve audit lock images tf-providers test-tf airgap test-cluster bench gowalla clean
+.PHONY: help setup run serve stop test lint format types layers pytest coverage check-serve audit lock images tf-providers test-tf airgap test-cluster bench gowalla clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ serve: $(READY) ## Serve what stands in production, without training: make serve
 stop: ## Stop the service that make run or make serve started
 	@if [ -x $(BIN)/segue ]; then $(BIN)/segue stop $(ARGS); else echo "Nothing runs: .venv does not exist yet."; fi
 
-test: lint types layers pytest ## Everything that has to pass before a commit: lint, types, layers, tests with coverage
+test: lint types layers pytest ## Everything that has to pass before a commit: lint, types, layers, tests
 
 lint: $(READY) ## Check style and formatting with ruff
 	$(BIN)/ruff check .
@@ -52,8 +52,11 @@ types: $(READY) ## Check types with mypy, strictly
 layers: $(READY) ## Check with import-linter that each room imports only what it may
 	$(BIN)/lint-imports
 
-pytest: $(READY) ## Run the tests with coverage: make pytest [ARGS="tests/segue -k catalogue"] [JOBS=2]
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadscope --cov --cov-report=term:skip-covered $(ARGS)
+pytest: $(READY) ## Run the tests: make pytest [ARGS="tests/segue -k catalogue"] [JOBS=2]
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadscope $(ARGS)
+
+coverage: ## Run the tests a third slower, and say which lines none of them reaches
+	$(MAKE) pytest ARGS="--cov --cov-report=term:skip-covered $(ARGS)"
 
 check-serve: $(READY) ## Install the serve set on its own, weigh it and import the service with it
 	$(BIN)/pytest -n 0 tests/ground/test_serve_set.py $(ARGS)
