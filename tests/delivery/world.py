@@ -124,13 +124,13 @@ class World:
 
     def blocks(self, name: str, span: Span, rate: float) -> Blocks:
         """Draw what was answered, the same for the same time."""
-        counts = np.zeros((4, span.blocks))
+        counts, weight = np.zeros((4, span.blocks)), self.weight()
+        chances = [getattr(self.behaviour(environment), name) for environment in ("production", "canary")]
         for block in range(span.blocks):
             draw = np.random.default_rng([zlib.crc32(name.encode()), int(span.start) + block * span.block])
-            canary = draw.binomial(int(rate * span.block), self.weight() / 100)
+            canary = draw.binomial(int(rate * span.block), weight / 100)
             arms = (int(rate * span.block) - canary, canary)
-            for arm, environment in enumerate(("production", "canary")):
-                chance = getattr(self.behaviour(environment), name)
+            for arm, chance in enumerate(chances):
                 counts[2 * arm : 2 * arm + 2, block] = arms[arm], draw.binomial(arms[arm], chance)
         return Blocks(*counts)
 

@@ -1,7 +1,5 @@
 """What stages read of a dataset: one split's playlists, all of them or so many, evenly spread."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
