@@ -16,7 +16,7 @@ import torch_geometric.nn.models
 from torch import Tensor
 
 from segue.errors import InputError
-from train.full_ranking import full_ranking
+from train.full_ranking import by_vectors, full_ranking
 from train.ials_start import ials_start
 from train.interactions import Interactions, hold_out
 from train.lightgcn import COLUMNS, LightGCN, normalised_adjacency, xavier_start
@@ -82,7 +82,7 @@ class Evaluation:
         self.rest, self.held, self.k = rest, held, k
 
     def __call__(self, users: Tensor, items: Tensor) -> Metrics:
-        return full_ranking(users, items, self.rest, self.held, self.k)
+        return full_ranking(by_vectors(users, items), self.rest, self.held, self.k)
 
 
 def test_adjacency_divides_each_edge_by_the_root_of_both_degrees() -> None:
@@ -243,7 +243,7 @@ def test_full_ranking_by_hand() -> None:
     seen = Interactions.of(np.array([0, 1, 2]), np.array([0, 1, 0]), 3, 5)
     held = Interactions.of(np.array([0, 0, 0, 1]), np.array([1, 3, 4, 2]), 3, 5)
     figures = full_ranking(
-        users, items, seen, held, k=2
+        by_vectors(users, items), seen, held, k=2
     )  # user 0 sees 1, 2; user 1 sees 0, 2; user 2 holds nothing out
     discount = 1 / np.log2(3)
     assert figures["recall"] == pytest.approx((1 / 3 + 1) / 2)

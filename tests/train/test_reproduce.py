@@ -62,7 +62,7 @@ def test_a_broken_split_ends_in_a_sentence(name: str, data: bytes, sentence: str
 def test_the_command_writes_its_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Validation by epoch, the chosen epoch and the test figures stand in result.json; a second run is the same."""
+    """Validation by epoch and by weight, what was chosen and the test figures stand in result.json, twice the same."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.chdir(tmp_path)
     write_split(tmp_path / "data", "txt")
@@ -78,5 +78,31 @@ def test_the_command_writes_its_figures(
     assert main([*arguments, "output=one"]) == 0
     assert main([*arguments, "output=two"]) == 0
     first, second = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("one", "two"))
-    assert first["test_recall"] == second["test_recall"] > 0.2
+    times = ("choose_seconds", "learn_seconds", "validation")
+    assert {k: v for k, v in first.items() if k not in times} == {k: v for k, v in second.items() if k not in times}
+    assert first["test_recall"] > 0.2
+    best = max(first["weights"], key=lambda look: look["recall"])
+    assert (first["weight"], len(first["weights"])) == (best["weight"], 5)
     assert first["epoch"] in [look["epoch"] for look in first["validation"]] == [0, 2, 4, 6]
+
+
+def test_the_votes_are_heard_by_their_weight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With 0 alone it is LightGCN, with a weight that drowns it out it is item-kNN, and no weight at all is refused."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    write_split(tmp_path / "data", "txt")
+    common = ["reproduce", "benchmark=lastfm", "epochs=2", "batch=16", "dimension=8", "data=data", "output=out"]
+
+    def figures(weights: str) -> dict[str, float]:
+        assert main([*common, f"weights={weights}"]) == 0
+        result: dict[str, float] = json.loads((tmp_path / "out" / "result.json").read_text())
+        return result
+
+    alone, drowned = figures("[0]"), figures("[1e6]")
+    for metric in ("recall", "ndcg"):
+        assert alone[f"test_{metric}"] == alone[f"test_lightgcn_{metric}"] == drowned[f"test_lightgcn_{metric}"]
+        assert drowned[f"test_{metric}"] == drowned[f"test_votes_{metric}"] != drowned[f"test_lightgcn_{metric}"]
+    assert main([*common, "weights=[]"]) != 0
+    assert "set weights=[0] for none" in capsys.readouterr().err
