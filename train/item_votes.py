@@ -25,8 +25,8 @@ class VoteSettings:
         owned_power: Of an item's number of users, where a user has it.
         ranked_power: The same, where it is ranked. With 1, .5 and .5 this is the filter R~'R~ of GF-CF (Shen et al.
             2021).
-        sharpen: How much of what the votes say of items once more is taken off, each counted as long as it is: the step
-            that Choi et al. 2023 (arXiv:2211.09324) call sharpening. 0 leaves the votes as they are.
+        sharpen: How much is taken off of what the votes, read as a user's items, would vote for in turn, both brought
+            to length 1: the step that Choi et al. 2023 (arXiv:2211.09324) call sharpening. 0 leaves votes as they are.
     """
 
     user_power: float
@@ -42,9 +42,10 @@ class VoteSettings:
         """
         for name in ("user_power", "owned_power", "ranked_power"):
             if not 0 <= getattr(self, name) <= 2:
-                raise InputError(f"{name} is a power from 0 to 2, and not {getattr(self, name)}; set {name}=0.5.")
+                value = getattr(self, name)
+                raise InputError(f"votes.{name} is a power from 0 to 2, and not {value}; set votes.{name}=0.5.")
         if not 0 <= self.sharpen <= 1:
-            raise InputError(f"sharpen is a share from 0 to 1, and not {self.sharpen}; set sharpen=0.")
+            raise InputError(f"votes.sharpen is a share from 0 to 1, and not {self.sharpen}; set votes.sharpen=0.")
         return self
 
 
@@ -67,7 +68,7 @@ class ItemVotes:
         self._even, self._even_back = _single(even), _single(even.T)
 
     def scores(self, users: NDArray[np.int64]) -> Floats:
-        """Return what their items say of all items: (n, items), each row of length 1, or 0 where there is no item."""
+        """Return what the items of users (n,) say of all items: (n, items), 0 for a user without items."""
         owned = self.held[users] @ sp.diags_array(self._owned)
         votes = ((owned @ self.held.T) @ self._said).toarray() * self._ranked
         votes = _of_length_one(votes)

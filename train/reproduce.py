@@ -6,6 +6,7 @@ resume after a kill.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ def run(config: Config, clock: Callable[[], float] = time.monotonic) -> None:
         InputError: The split cannot be read, or a setting makes no sense.
     """
     seeded(config.seed, config.threads)
-    if not config.weights or min(config.weights) < 0:
+    config.votes.checked()  # before all that takes minutes
+    if not config.weights or not all(0 <= weight < math.inf for weight in config.weights):
         raise InputError(f"weights are numbers of 0 or more, and not {config.weights}; set weights=[0] for none.")
     benchmark = load_benchmark(Path(config.data))
     output = Path(config.output)

@@ -86,10 +86,8 @@ def test_the_command_writes_its_figures(
     assert first["epoch"] in [look["epoch"] for look in first["validation"]] == [0, 2, 4, 6]
 
 
-def test_the_votes_are_heard_by_their_weight(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With 0 alone it is LightGCN, with a weight that drowns it out it is item-kNN, and no weight at all is refused."""
+def test_the_votes_are_heard_by_their_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 0 alone it is LightGCN, with a weight that drowns it out it is item-kNN."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.chdir(tmp_path)
     write_split(tmp_path / "data", "txt")
@@ -104,5 +102,24 @@ def test_the_votes_are_heard_by_their_weight(
     for metric in ("recall", "ndcg"):
         assert alone[f"test_{metric}"] == alone[f"test_lightgcn_{metric}"] == drowned[f"test_lightgcn_{metric}"]
         assert drowned[f"test_{metric}"] == drowned[f"test_votes_{metric}"] != drowned[f"test_lightgcn_{metric}"]
-    assert main([*common, "weights=[]"]) != 0
-    assert "set weights=[0] for none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cure"),
+    [
+        ("weights=[]", "set weights=[0] for none"),
+        ("weights=[0,nan]", "set weights=[0] for none"),
+        ("weights=[-1]", "set weights=[0] for none"),
+        ("votes.sharpen=3", "set votes.sharpen=0"),
+    ],
+)
+def test_what_cannot_be_added_is_refused_before_training(
+    wrong: str, cure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sentence says what to set, and nothing was written."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    write_split(tmp_path / "data", "txt")
+    assert main(["reproduce", "benchmark=lastfm", "data=data", "output=out", wrong]) != 0
+    assert cure in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
