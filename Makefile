@@ -55,7 +55,7 @@ layers: $(READY) ## Check with import-linter that each room imports only what it
 pytest: $(READY) ## Run the tests: make pytest [ARGS="tests/segue -k catalogue"] [JOBS=2]
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadscope $(ARGS)
 
-coverage: ## Run the tests a third slower, and say which lines none of them reaches
+coverage: ## Run the tests, more slowly, and say which lines none of them reaches
 	$(MAKE) pytest ARGS="--cov --cov-report=term:skip-covered $(ARGS)"
 
 check-serve: $(READY) ## Install the serve set on its own, weigh it and import the service with it
