@@ -194,7 +194,8 @@ class _Continuing:
 
     def _queries(self, playlists: Sequence[Incomplete]) -> list[Query]:
         """Return playlists in the bundle's words, as the service would."""
-        matched = match_all(self._ranker.catalogue, [playlist.seeds for playlist in playlists])
+        shown, ordered = [one.seeds for one in playlists], [one.ordered for one in playlists]
+        matched = match_all(self._ranker.catalogue, shown, ordered)
         return [
             query_of(self._ranker, one, playlist.name, playlist.ordered)
             for one, playlist in zip(matched, playlists, strict=True)

@@ -103,7 +103,8 @@ class BundleModel:
 
     def queries(self, questions: Sequence[Question]) -> list[Query]:
         """Return the questions in the bundle's words, each seed as a client names it: by its URI, title and artist."""
-        matched = match_all(self._names, [[_named(self._tracks[seed]) for seed in one.seeds] for one in questions])
+        wanted = [[_named(self._tracks[seed]) for seed in one.seeds] for one in questions]
+        matched = match_all(self._names, wanted, [one.ordered for one in questions])
         return [
             query_of(self._ranker, one, question.title, question.ordered)
             for one, question in zip(matched, questions, strict=True)

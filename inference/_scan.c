@@ -53,7 +53,7 @@ struct catalogue {
 struct playlist {
     const float *vector; /* (length) */
     const int64_t *heard, *own; /* speakers whose neighbours gain: tracks, then n-grams; tracks left out; -1 is none */
-    const float *loudness, *kin_loudness; /* (heard) how much each counts, for its neighbours and for its artist and album */
+    const float *loudness, *artist_loudness, *album_loudness; /* (heard) how much each counts, for its neighbours and kin */
     int64_t *best; /* (k), as best_scores: a heap while it is under way, then falling, equal scores by id */
     float *best_scores;
     int64_t heard_count, own_count, k, found; /* the last is written: how many there are, at most k */
@@ -287,7 +287,7 @@ static void votes(
     if (weight == 0) return;
     for (int64_t i = 0; i < playlist->heard_count; i++) {
         int64_t speaker = playlist->heard[i] - first;
-        if (playlist->heard[i] < 0 || speaker < 0 || speaker >= count) continue;
+        if (playlist->heard[i] < 0 || speaker < 0 || speaker >= count || playlist->loudness[i] == 0) continue;
         int64_t row = of[speaker < listed ? speaker : listed - 1];
         for (int64_t j = row * kept; j < (row + 1) * kept && catalogue->said[j] > 0; j++)
             ids[said] = catalogue->neighbours[j],
@@ -311,16 +311,16 @@ static void votes(
     query->voted += said;
 }
 
-/* Sum how loud the groups of a playlist's tracks are: its artists, or albums. Leave them, rising, in `groups` and
- * `loudness`, which have room for twice what it heard. Return how many there are. */
+/* Sum how loud the groups of a playlist's tracks are: its artists, or albums, each track as loud as `each` says. Leave them,
+ * rising, in `groups` and `loudness`, which have room for twice what it heard. Return how many there are. */
 static int64_t heard_groups(
-    const struct catalogue *catalogue, const struct kin *kin, const struct playlist *playlist, int64_t *groups,
-    float *loudness) {
+    const struct catalogue *catalogue, const struct kin *kin, const struct playlist *playlist, const float *each,
+    int64_t *groups, float *loudness) {
     int64_t count = 0, most = playlist->heard_count;
     for (int64_t i = 0; i < most; i++) {
         int64_t track = playlist->heard[i];
         if (track < 0 || track >= catalogue->tracks || kin->of[track] < 0) continue;
-        groups[count] = kin->of[track], loudness[count++] = playlist->kin_loudness[i];
+        groups[count] = kin->of[track], loudness[count++] = each[i];
     }
     sort(groups, loudness, groups + most, loudness + most, count);
     return summed(groups, loudness, count);
@@ -328,12 +328,13 @@ static int64_t heard_groups(
 
 /* Let all tracks of the groups that a playlist heard gain, by how loud each group is. Leave them behind those that the
  * query has, making room where there is too little. Return 0 where there is no memory. */
-static int kin_gains(const struct catalogue *catalogue, const struct kin *kin, struct query *query, float weight) {
+static int kin_gains(
+    const struct catalogue *catalogue, const struct kin *kin, struct query *query, const float *each, float weight) {
     const struct playlist *playlist = query->playlist;
     if (weight == 0 || !kin->groups) return 1;
     int64_t *groups = malloc(2 * playlist->heard_count * sizeof *groups + 1), size = query->voted;
     float *loudness = malloc(2 * playlist->heard_count * sizeof *loudness + 1);
-    int64_t count = groups && loudness ? heard_groups(catalogue, kin, playlist, groups, loudness) : 0;
+    int64_t count = groups && loudness ? heard_groups(catalogue, kin, playlist, each, groups, loudness) : 0;
     for (int64_t i = 0; i < count; i++) size += kin->first[groups[i] + 1] - kin->first[groups[i]];
     int enough = groups && loudness && room(query, size);
     for (int64_t i = 0; i < count && enough; i++)
@@ -355,8 +356,8 @@ static int all_gains(const struct catalogue *catalogue, struct query *query) {
     if (catalogue->kept) votes(catalogue, query, tracks, titles, catalogue->title_row, titles, playlist->titles);
     int sorted = first == 0 || query->voted == first;
     int64_t by_speakers = query->voted;
-    if (!kin_gains(catalogue, &catalogue->artists, query, playlist->artists)) return 0;
-    if (!kin_gains(catalogue, &catalogue->albums, query, playlist->albums)) return 0;
+    if (!kin_gains(catalogue, &catalogue->artists, query, playlist->artist_loudness, playlist->artists)) return 0;
+    if (!kin_gains(catalogue, &catalogue->albums, query, playlist->album_loudness, playlist->albums)) return 0;
     if (sorted && query->voted == by_speakers) return 1;
     sort(query->ids, query->gains, query->spare_ids, query->spare_gains, query->voted);
     query->voted = summed(query->ids, query->gains, query->voted);

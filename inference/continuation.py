@@ -32,7 +32,7 @@ def continue_playlist(
     Raises:
         InputError: A text is no valid Unicode, ``k`` is below 1, or ``diversity`` is not from 0 to 1.
     """
-    matched = match(ranker.catalogue, wanted)
+    matched = match(ranker.catalogue, wanted, ordered)
     ids, scores = ranker.rank([query_of(ranker, matched, title, ordered)], k, diversity)
     found = zip(ids[0].tolist(), scores[0].tolist(), strict=True)
     return Continuation(tuple((track, score) for track, score in found if track >= 0), matched)
@@ -40,4 +40,4 @@ def continue_playlist(
 
 def query_of(ranker: Ranker, matched: Matched, title: str, ordered: bool = True) -> Query:
     """Return a playlist whose tracks were matched as the question that ``ranker`` is asked."""
-    return ranker.query(matched.seeds, title, matched.unknown, matched.stand_ins, ordered)
+    return ranker.query(matched.seeds, title, matched.unknown, matched.stand_ins, ordered, matched.artists)

@@ -21,7 +21,7 @@ Ids = NDArray[np.int64]
 Scores = NDArray[np.float32]
 Inputs = Mapping[str, NDArray[np.int64]]
 
-_PLAYLIST = {"seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins", "ordered"}
+_PLAYLIST = {"seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins", "artists", "ordered"}
 _RANKED = {"ids", "scores"}
 _QUERY = ["query.vectors", "query.weights", "query.speakers", "query.loudness"]
 

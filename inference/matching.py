@@ -63,10 +63,13 @@ class Matched:
     Attributes:
         matches: One for each wanted track, in order.
         stand_ins: Ids of other tracks of the artists whose wanted tracks the catalogue lacks (`stand_ins`).
+        artists: Where tracks stand in no order and nothing stands in: an id of any track by the artist of each wanted
+            track that the catalogue lacks, if it has one. The artist is then heard as those of known tracks are.
     """
 
     matches: tuple[Match, ...]
     stand_ins: tuple[int, ...] = ()
+    artists: tuple[int, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -80,16 +83,21 @@ class Matched:
         return tuple(dict.fromkeys(track_words(wanted.title, wanted.artist) for wanted in texts))
 
 
-def match(catalogue: Names, wanted: Sequence[Wanted]) -> Matched:
+def match(catalogue: Names, wanted: Sequence[Wanted], ordered: bool = True) -> Matched:
     """Return what each of a client's tracks is in ``catalogue``; as `match_all` otherwise."""
-    return match_all(catalogue, [wanted])[0]
+    return match_all(catalogue, [wanted], [ordered])[0]
 
 
-def match_all(catalogue: Names, playlists: Sequence[Sequence[Wanted]]) -> list[Matched]:
+def match_all(catalogue: Names, playlists: Sequence[Sequence[Wanted]], ordered: Sequence[bool]) -> list[Matched]:
     """Return what each track of each playlist is in ``catalogue``; what many playlists share is looked up once.
 
     A URI decides where the catalogue has it. Names are compared forgivingly (`Catalogue.find_name`); a name without
     an artist means the most popular track of that title. A track that comes twice in a playlist lacks or is known once.
+
+    Args:
+        catalogue: The catalogue.
+        playlists: The playlists' tracks.
+        ordered: Whether each playlist's tracks stand in an order.
     """
     found = _find(catalogue, list(dict.fromkeys(track for wanted in playlists for track in wanted)))
     matches = [tuple(found[track] for track in wanted) for wanted in playlists]
@@ -97,14 +105,16 @@ def match_all(catalogue: Names, playlists: Sequence[Sequence[Wanted]]) -> list[M
     lacking = [[one.wanted.artist for one in dict.fromkeys(each) if one.how == "text"] for each in matches]
     asked = (
         artist
-        for new, seeds in zip(lacking, known, strict=True) if len(new) >= len(seeds)
+        for new, seeds, follow in zip(lacking, known, ordered, strict=True) if not follow or len(new) >= len(seeds)
         for artist in new[-_MOST_LACKING:]
     )  # fmt: skip
     by_artist = tracks_of(catalogue, asked)
-    return [
-        Matched(each, stand_ins(by_artist, new, seeds))
-        for each, new, seeds in zip(matches, lacking, known, strict=True)
-    ]
+    matched = []
+    for each, new, seeds, follow in zip(matches, lacking, known, ordered, strict=True):
+        instead = stand_ins(by_artist, new, seeds)
+        heard = (tracks[0] for artist in new[-_MOST_LACKING:] if (tracks := by_artist.get(artist)))
+        matched.append(Matched(each, instead, () if follow or instead else tuple(heard)))
+    return matched
 
 
 def tracks_of(catalogue: Names, artists: Iterable[str]) -> dict[str, list[int]]:

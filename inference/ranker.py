@@ -80,6 +80,7 @@ class Ranker:
         unknown: Sequence[str] = (),
         stand_ins: Sequence[int] = (),
         ordered: bool = True,
+        artists: Sequence[int] = (),
     ) -> Query:
         """Return a playlist to continue; a repeated seed counts once.
 
@@ -91,15 +92,17 @@ class Ranker:
             unknown: Tracks that the catalogue lacks, each as words (`segue.track.track_words`).
             stand_ins: Catalogue ids that are read beside them (`inference.matching.stand_ins`).
             ordered: Whether its tracks stand in the order in which they were added.
+            artists: Catalogue ids of tracks whose artists alone are heard (`inference.matching.Matched.artists`).
 
         Raises:
-            InputError: A seed or a stand-in is not of this catalogue.
+            InputError: One of the ids is not of this catalogue.
         """
         distinct = tuple(dict.fromkeys(int(seed) for seed in seeds))
         beside = tuple(dict.fromkeys(int(track) for track in stand_ins if track not in distinct))
-        self._check_seeds((*distinct, *beside))
+        heard = tuple(int(track) for track in artists)
+        self._check_seeds((*distinct, *beside, *heard))
         words = tuple(track.words for track in self.catalogue.tracks(distinct[-self.encoding.prompt_tracks :]))
-        return Query(distinct, title, tuple(unknown), words, beside, ordered)
+        return Query(distinct, title, tuple(unknown), words, beside, ordered, heard)
 
     def rank(self, queries: Sequence[Query], k: int = 500, diversity: float = 0.0) -> tuple[Ids, Scores]:
         """Return the best ``k`` tracks of the whole catalogue for each of B playlists, without their own tracks.
@@ -196,7 +199,7 @@ class Ranker:
             )
 
     def _check(self, query: Query) -> None:
-        self._check_seeds((*query.seeds, *query.stand_ins))
+        self._check_seeds((*query.seeds, *query.stand_ins, *query.artists))
         for text in (query.title, *query.unknown, *query.words):
             if not _is_unicode(text):
                 raise InputError(f"The text {text!r} is no valid Unicode; send it without lone surrogates.")

@@ -159,7 +159,11 @@ class _Playlist(ctypes.Structure):
     _fields_ = (
         *(
             (name, ctypes.c_void_p)
-            for name in ("vector", "heard", "own", "loudness", "kin_loudness", "best", "best_scores")
+            for name in (
+                *("vector", "heard", "own"),
+                *("loudness", "artist_loudness", "album_loudness"),
+                *("best", "best_scores"),
+            )
         ),
         *((name, ctypes.c_int64) for name in ("heard_count", "own_count", "k", "found")),
         *((name, ctypes.c_float) for name in ("popularity", "neighbours", "titles", "artists", "albums")),
@@ -273,7 +277,7 @@ class Scan:
             weights: (5,) how much popularity counts, what the means of the largest votes become, of the tracks'
                 neighbours and of the title's, and what who shares an artist or an album with a track gains.
             heard: (P,) int64 speakers whose neighbours gain: tracks, and N and more for n-grams, padded with -1.
-            loudness: (2, P) how much each of them counts, for its neighbours and for its artist and album.
+            loudness: (3, P) how much each of them counts, for its neighbours, its artist and its album.
             own: (S,) int64 tracks that are left out, padded with -1.
             k: Most tracks that are wanted.
         """
@@ -293,7 +297,7 @@ class Scan:
             weights: (B, 5) how much popularity counts, what the means of the largest votes become, of the tracks'
                 neighbours and of the title's, and what who shares an artist or an album with a track gains.
             heard: (B, P) int64 speakers whose neighbours gain: tracks, and N and more for n-grams, padded with -1.
-            loudness: (B, 2, P) how much each of them counts, for its neighbours and for its artist and album.
+            loudness: (B, 3, P) how much each of them counts, for its neighbours, its artist and its album.
             own: (B, S) int64 tracks that are left out, padded with -1.
             k: Most tracks that are wanted.
 
@@ -306,13 +310,11 @@ class Scan:
         vectors, loudness = (np.ascontiguousarray(array, np.float32) for array in (vectors, loudness))
         heard, own = np.ascontiguousarray(heard, np.int64), np.ascontiguousarray(own, np.int64)
         right = vectors.shape == (batch, length) and weights.shape == (batch, 5)
-        right = right and loudness.shape == (batch, 2, *heard.shape[1:]) and len(heard) == len(own) == batch
+        right = right and loudness.shape == (batch, 3, *heard.shape[1:]) and len(heard) == len(own) == batch
         playlists = (_Playlist * batch)()
         for row, one in enumerate(playlists if right else ()):
-            arrays = vectors, heard, own, loudness[:, 0], loudness[:, 1]
-            one.vector, one.heard, one.own, one.loudness, one.kin_loudness = (
-                array[row].ctypes.data for array in arrays
-            )
+            one.vector, one.heard, one.own = (array[row].ctypes.data for array in (vectors, heard, own))
+            one.loudness, one.artist_loudness, one.album_loudness = (part.ctypes.data for part in loudness[row])
             one.best, one.best_scores = ids[row].ctypes.data, scores[row].ctypes.data
             one.heard_count, one.own_count, one.k = heard.shape[1], own.shape[1], wanted
             one.popularity, one.neighbours, one.titles, one.artists, one.albums = weights[row]

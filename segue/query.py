@@ -34,6 +34,8 @@ class Query:
             that the playlist does not hold they can be recommended.
         ordered: Whether its tracks stand in the order in which they were added. Those of a collection do not, nor does
             a sample of a playlist; the last ones then say no more than the others.
+        artists: Catalogue ids of tracks whose artists speak as those of ``seeds`` do, and nothing else of them: one for
+            each of ``unknown`` whose artist is to be heard.
     """
 
     seeds: tuple[int, ...] = ()
@@ -42,6 +44,7 @@ class Query:
     words: tuple[str, ...] = ()
     stand_ins: tuple[int, ...] = ()
     ordered: bool = True
+    artists: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Encoding:
         track_pieces: Most word pieces of one track in the prompt.
         prompt_tracks: Most tracks that the prompt spells out; the last ones of the playlist.
         seed_limit: Most known seeds that are read; the last ones of the playlist.
-        unknown_limit: Most unknown tracks that are read, and most stand-ins; the last ones.
+        unknown_limit: Most unknown tracks that are read, most stand-ins, and most artists of such; the last ones.
         unknown_pieces: Most word pieces of one unknown track.
         prompt_cls_id: As ``cls_id``, for a prompt that has a tokenizer of its own; None where it has not.
         prompt_sep_id: As ``sep_id``, for such a prompt.
@@ -116,8 +119,8 @@ def encode(
     Returns:
         ``seeds`` (B, S) catalogue ids, padded with -1; ``title_grams`` (B, G), padded with -1;
         ``prompt_tokens`` (B, T), padded with 0; ``unknown_tokens`` (B, U, L), padded with 0; ``stand_ins`` (B, P)
-        catalogue ids, padded with -1; ``ordered`` (B,), 0 where the tracks stand in no order, else 1. S, G, T, U, L
-        and P are the largest of the batch; S and P can be 0, the others are at least 1.
+        catalogue ids, padded with -1; ``artists`` (B, A) likewise; ``ordered`` (B,), 0 where the tracks stand in no
+        order, else 1. S, G, T, U, L, P and A are the largest of the batch; S, P and A can be 0, the others not.
     """
     seeds = [_last_first(query.seeds, encoding.seed_limit) for query in queries]
     grams = [title_grams(query.title, encoding.gram_buckets, encoding.gram_limit) for query in queries]
@@ -140,6 +143,7 @@ def encode(
         "prompt_tokens": _pad(prompts, 0, 1),
         "unknown_tokens": _pad_twice([[framed(pieces[text], encoding) for text in texts] for texts in unknown]),
         "stand_ins": _pad([_last_first(query.stand_ins, encoding.unknown_limit) for query in queries], -1, 0),
+        "artists": _pad([_last_first(query.artists, encoding.unknown_limit) for query in queries], -1, 0),
         "ordered": np.array([query.ordered for query in queries], np.int64),
     }
 

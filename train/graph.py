@@ -22,7 +22,7 @@ from train.skeleton import BUCKETS, bucket_of, case_of
 from train.word_reader import WordReader
 
 OPSET = 20
-INPUTS = ("seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins", "ordered")
+INPUTS = ("seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins", "artists", "ordered")
 READER = ("reader.vectors", "reader.asked", "reader.silence")
 FOLD_IN = ("fold_in.residual", "fold_in.asked", "fold_in.silence")
 LLARA = ("llara.residual", "llara.asked", "llara.silence")
@@ -31,7 +31,7 @@ VECTORS, WEIGHTS = "query.vectors", "query.weights"
 SPEAKERS, LOUDNESS = "query.speakers", "query.loudness"
 """Playlists before they meet the catalogue: vectors (B, D); weights (B, 5) of popularity, of the tracks' neighbours, of
 the title's, and of their artists and albums; whose neighbours gain (B, P): tracks, from N on n-grams of the title,
-padded with -1; and how much each of these counts (B, 2, P), for its neighbours and for its artist and album."""
+padded with -1; and how much each of these counts (B, 3, P), for its neighbours, its artist and its album."""
 _TRACKS_AT_ONCE = 2**16
 
 
@@ -98,6 +98,7 @@ class ServingGraph(nn.Module):
         prompt_tokens: Tensor,
         unknown_tokens: Tensor,
         stand_ins: Tensor,
+        artists: Tensor,
         ordered: Tensor,
     ) -> tuple[Tensor, ...]:
         """Return (B, N) logits of every track; inputs as `segue.query.encode` makes them.
@@ -133,20 +134,25 @@ class ServingGraph(nn.Module):
         # One product for both: what counts is how often rows of the catalogue's length are gone through.
         logits: Tensor = playlist @ self.columns + nn.functional.pad(weight, (0, 1), value=1.0) @ self.prior
         said = kin = torch.zeros(seeds.shape[0], 2)
-        loudness = kin_loudness = loudness[:, : ids.shape[1]]
+        speakers = torch.cat([ids, artists], 1)
+        loudness, beside = loudness[:, : ids.shape[1]], (artists >= 0).float()
+        # What each counts for its neighbours, its artist and its album; of a lacking track its artist alone is known.
+        loud = torch.stack([nn.functional.pad(loudness, (0, artists.shape[1]))] * 3, 1)
         if self.kin is not None:
             kin_loudness = self.kin.recency(count, ordered, own >= 0, stand_ins >= 0, told)
             kin, kin_loudness = self.kin.weights(case, kin_loudness), kin_loudness[:, : ids.shape[1]]
-            logits = self.kin(logits, ids, kin_loudness, kin)
+            by_artist = torch.cat([kin_loudness, beside], 1)
+            by_album = torch.cat([kin_loudness, torch.zeros_like(beside)], 1)
+            logits = self.kin(logits, speakers, by_artist, by_album, kin)
+            loud = torch.stack([loud[:, 0], by_artist, by_album], 1)
         if self.neighbourhood is not None:
             said = torch.stack([self.neighbourhood.weight, self.neighbourhood.title_weight], 1)[case]
             heard = self.neighbourhood.heard(title_grams, case)
             logits = self.neighbourhood(logits, ids, loudness, heard, case)
-            speakers = torch.where(heard >= 0, heard + logits.shape[1], -1)
-            ids, loudness = torch.cat([ids, speakers], 1), torch.cat([loudness, (heard >= 0).float()], 1)
-            kin_loudness = nn.functional.pad(kin_loudness, (0, heard.shape[1]))
-        weights, loudness = torch.cat([weight, said, kin], 1), torch.stack([loudness, kin_loudness], 1)
-        return logits, playlist, weights, ids, loudness, *parts
+            speakers = torch.cat([speakers, torch.where(heard >= 0, heard + logits.shape[1], -1)], 1)
+            by_title = (heard >= 0).float()
+            loud = torch.cat([loud, torch.stack([by_title, *[torch.zeros_like(by_title)] * 2], 1)], 2)
+        return logits, playlist, torch.cat([weight, said, kin], 1), speakers, loud, *parts
 
     def _unknown(self, tokens: Tensor) -> Tensor:
         """Return (B, U, D) vectors of tracks given as words."""
@@ -211,13 +217,14 @@ def export_float(graph: ServingGraph, path: Path) -> Model:
     Its constants go into a file beside it and are memory-mapped from there: as floats they can be more than protobuf
     or a machine's memory holds.
     """
-    sizes = dict.fromkeys(("B", "S", "G", "T", "U", "L", "P"), torch.export.Dim.DYNAMIC)
+    sizes = dict.fromkeys(("B", "S", "G", "T", "U", "L", "P", "A"), torch.export.Dim.DYNAMIC)
     shapes = {
         "seeds": {0: sizes["B"], 1: sizes["S"]},
         "title_grams": {0: sizes["B"], 1: sizes["G"]},
         "prompt_tokens": {0: sizes["B"], 1: sizes["T"]},
         "unknown_tokens": {0: sizes["B"], 1: sizes["U"], 2: sizes["L"]},
         "stand_ins": {0: sizes["B"], 1: sizes["P"]},
+        "artists": {0: sizes["B"], 1: sizes["A"]},
         "ordered": {0: sizes["B"]},
     }
     example = (
@@ -228,6 +235,7 @@ def export_float(graph: ServingGraph, path: Path) -> Model:
             [[[101, 5, 102, 0, 0, 0], [101, 5, 6, 7, 8, 102]], [[0] * 6] * 2, [[101, 9, 9, 9, 9, 102], [0] * 6]]
         ),
         torch.tensor([[2, 4], [-1, -1], [3, -1]]),
+        torch.tensor([[-1, -1], [3, 1], [2, -1]]),
         torch.tensor([1, 0, 1]),
     )
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)  # on torchvision's absence

@@ -56,17 +56,18 @@ class Kin(nn.Module):
         chosen = torch.stack([self.artist_weight, self.album_weight], 1)[case]
         return chosen / loudness.sum(1, keepdim=True).clamp(min=1)
 
-    def forward(self, logits: Tensor, seeds: Tensor, loudness: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, seeds: Tensor, by_artist: Tensor, by_album: Tensor, weights: Tensor) -> Tensor:
         """Return logits (B, N) with what each track's score gains.
 
         Args:
             logits: (B, N) scores so far.
             seeds: (B, S) catalogue ids, padded with -1.
-            loudness: (B, S) how much each counts, 0 where there is none.
+            by_artist: (B, S) how much the artist of each counts, 0 where there is none…
+            by_album: …and its album.
             weights: (B, 2) as `weights` returns them.
         """
-        logits = logits + _shared(self.artist, self.artists, seeds, loudness * weights[:, :1])
-        return logits + _shared(self.album, self.albums, seeds, loudness * weights[:, 1:])
+        logits = logits + _shared(self.artist, self.artists, seeds, by_artist * weights[:, :1])
+        return logits + _shared(self.album, self.albums, seeds, by_album * weights[:, 1:])
 
 
 def numbered(group: Tensor, groups: int, count: Tensor) -> tuple[Tensor, Tensor]:

@@ -152,7 +152,7 @@ class Ranker(nn.Module):
             logits = self.neighbourhood(logits, seeds, loudness, heard, case)
         if self.kin is not None and self.kin.is_heard:
             loudness = self.kin.recency(count, ordered, seeds >= 0)
-            logits = self.kin(logits, seeds, loudness, self.kin.weights(case, loudness))
+            logits = self.kin(logits, seeds, loudness, loudness, self.kin.weights(case, loudness))
         return logits
 
     @property

@@ -23,7 +23,7 @@ from segue.track import Track
 _GRAPH = """
 <ir_version: 10, opset_import: ["" : 18]>
 mean (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int64[B, U, L] unknown_tokens,
-      int64[B, P] stand_ins, int64[B] ordered)
+      int64[B, P] stand_ins, int64[B, A] artists, int64[B] ordered)
     => (float[B, D] query_vectors, float[B, W] query_weights, int64[B, S] query_speakers, float[B, V, S] query_loudness)
 {
     zero = Constant <value: tensor = int64 {0}> ()
@@ -50,7 +50,7 @@ mean (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int
     query_weights = Identity(no_weights)
     query_speakers = Identity(seeds)
     loud = Unsqueeze(counted, first_axis)
-    query_loudness = Concat <axis = 1> (loud, loud)
+    query_loudness = Concat <axis = 1> (loud, loud, loud)
 }
 """
 _OUTPUTS = {

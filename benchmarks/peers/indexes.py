@@ -106,7 +106,7 @@ class Segue:
         return np.stack(list(self._pool.map(lambda query: self._one(query, k), queries)))
 
     def _one(self, query: Floats, k: int) -> Ids:
-        silence = np.empty((2, 0), np.float32)
+        silence = np.empty((3, 0), np.float32)
         return self._scan.best(query, np.zeros(5, np.float32), self._NOBODY, silence, self._NOBODY, k)[0]
 
 

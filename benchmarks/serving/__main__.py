@@ -28,6 +28,7 @@ import psutil
 from benchmarks.serving.load import bodies
 from benchmarks.serving.service import measured
 from delivery.load import drive, repeat
+from evaluation.slices import read_slices
 from inference.graph import WholeGraph
 from inference.ranker import Ranker
 from segue.bundle import CATALOGUE, Bundle
@@ -86,7 +87,7 @@ def _ratio(part: Sequence[float], whole: Sequence[float]) -> dict[str, float]:
 def load(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Drive the service at a steady rate, open loop."""
     with _service(bundle) as service:
-        requests = _requests(bundle, options.diversity)
+        requests = _requests(bundle, options)
         asyncio.run(drive(service.host, service.port, requests, options.rate / 2, 2, seed=1))  # warm
         before, own = service.cpu_seconds(), time.process_time()
         found = asyncio.run(drive(service.host, service.port, requests, options.rate, options.seconds))
@@ -97,6 +98,7 @@ def load(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
                 "playlists": len(requests),
                 "seed": 0,
                 "diversity": options.diversity,
+                "real": bool(options.playlists),
             },
             **found.figures(),
             "service_cores": (service.cpu_seconds() - before) / found.seconds,
@@ -109,7 +111,7 @@ def load(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
 def overload(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Find what the service can do with as many clients as find a place, then ask for some times that."""
     with _service(bundle) as service:
-        requests = _requests(bundle)
+        requests = _requests(bundle, options)
         asyncio.run(repeat(service.host, service.port, requests, 50, 4))
         start = time.perf_counter()
         statuses = asyncio.run(repeat(service.host, service.port, requests, options.count, options.clients))
@@ -135,7 +137,7 @@ def settings(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
         for threads, at_once in choices:
             given = {"SEGUE_THREADS": str(threads), "SEGUE_CONCURRENCY": str(at_once)}
             with _service(bundle, **given) as service:
-                requests = _requests(bundle)
+                requests = _requests(bundle, options)
                 asyncio.run(repeat(service.host, service.port, requests, 50, 4))
                 start = time.perf_counter()
                 statuses = asyncio.run(repeat(service.host, service.port, requests, options.count, 8))
@@ -160,7 +162,7 @@ def memory(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
 
         point(0)
         with _service(bundle, SEGUE_FOLLOW=str(pointer), SEGUE_FOLLOW_SECONDS="0.1", SEGUE_QUEUE="1000") as service:
-            requests, marks, bad = _requests(bundle), [], 0
+            requests, marks, bad = _requests(bundle, options), [], 0
             for _ in range(20):
                 statuses = asyncio.run(repeat(service.host, service.port, requests, options.count // 20, 4))
                 bad += sum(statuses.values()) - statuses[200]
@@ -233,10 +235,14 @@ def _service(bundle: Path, **settings: str) -> Any:
     return measured(folder / "log", SEGUE_BUNDLE=str(bundle), **settings)
 
 
-def _requests(bundle: Path, diversity: float = 0.0) -> list[bytes]:
+def _requests(bundle: Path, options: argparse.Namespace) -> list[bytes]:
+    if options.playlists:
+        playlists, tracks, _ = read_slices(options.playlists)
+        real = [(one.name, [tracks[number].uri for number in one.tracks]) for one in playlists]
+        return bodies((), 500, seed=0, diversity=options.diversity, playlists=real)
     catalogue = Catalogue(bundle / CATALOGUE)
     uris = [track.uri for track in catalogue.tracks(range(min(5000, len(catalogue))))]
-    return bodies(uris, 500, seed=0, diversity=diversity)
+    return bodies(uris, 500, seed=0, diversity=options.diversity)
 
 
 def _percentile(values: Sequence[float], place: int) -> float:
@@ -282,6 +288,13 @@ def main() -> None:
     add("--rate", type=float, default=100.0, help="requests a second (default: 100)")
     add("--seconds", type=float, default=30.0, help="how long (default: 30)")
     add("--diversity", type=float, default=0.0, help="what each request of load asks for (default: 0)")
+    add(
+        "--playlists",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="MPD slices whose playlists are cut (default: made up)",
+    )
     add("--count", type=int, default=400, help="requests or queries to time (default: 400)")
     add("--clients", type=int, default=16, help="clients of overload's first part, each asking again when answered")
     add("--times", type=float, default=3.0, help="how much more than it can do is asked of it (default: 3)")

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 import yaml
 
+from benchmarks.serving.multiplied import multiply, names, open_ranker
+from data_processing.dataset import Dataset
 from segue.bundle import CATALOGUE, MODEL, QUERY_MODEL, TOKENIZER, Bundle, write_bundle
 from segue.catalogue import write_catalogue
 from segue.query import Encoding
@@ -60,8 +62,24 @@ def made_up_tracks(count: int) -> Iterator[Track]:
         yield Track(f"spotify:track:{i:022d}", f"{words(i, 2)} {i}", artist, f"Album {words(i // 3, 1)} {i // 3}")
 
 
-def random_ranker(tracks: int, second: bool, compact: Compact) -> tuple[ServingGraph, Encoding, str]:
-    """Return the serving graph with random weights, its encoding, and its tokenizer as JSON."""
+Made = tuple[ServingGraph, Encoding, str, Iterator[Track]]
+"""A serving graph, its encoding, its tokenizer as JSON, and its tracks."""
+
+
+def trained_ranker(dataset: Path, llara: Path, tracks: int, second: bool, compact: Compact) -> Made:
+    """Return a trained ranker whose tracks are multiplied; its reader of words is random."""
+    held = Dataset.open(dataset)
+    ranker, encoding, loaded = open_ranker(llara, held)
+    if not second:
+        ranker.asks_second = False
+    of = multiply(ranker, tracks)
+    reader = WordReader(loaded.pieces, DIMENSION * (1 + second), MOST_PAIRS).eval()
+    graph = ServingGraph(ranker, reader, compact)
+    return graph, heard_encoding(encoding, ranker), loaded.tokenizer.to_str(), names(held, of)
+
+
+def random_ranker(tracks: int, second: bool, compact: Compact) -> Made:
+    """Return the serving graph with random weights, and made-up tracks."""
     torch.manual_seed(0)
     loaded = load_encoder("")
     artists, albums = tracks // 7 + 2, tracks // 3 + 2
@@ -90,7 +108,7 @@ def random_ranker(tracks: int, second: bool, compact: Compact) -> tuple[ServingG
     reader = WordReader(loaded.pieces, DIMENSION * (1 + second), MOST_PAIRS).eval()
     ranker.fold_in.know(ranker.tracks.own.weight.detach())
     ranker.fold_in.weight[-2:] = 8.0  # from 21 seeds on
-    return ServingGraph(ranker, reader, compact), encoding, loaded.tokenizer.to_str()
+    return ServingGraph(ranker, reader, compact), encoding, loaded.tokenizer.to_str(), made_up_tracks(tracks)
 
 
 def _skeleton(catalogue: CatalogueTensors, text: int) -> tuple[TrackVectors, PlaylistVector, None]:
@@ -118,7 +136,13 @@ def random_neighbours(tracks: int, grams: int) -> NeighbourTable:
     return NeighbourTable(row.astype(np.int32), ids, values)
 
 
-def write_big_bundle(path: Path, tracks: int, second: bool | None = None, compact: Compact | None = None) -> Bundle:
+def write_big_bundle(
+    path: Path,
+    tracks: int,
+    second: bool | None = None,
+    compact: Compact | None = None,
+    like: tuple[Path, Path] | None = None,
+) -> Bundle:
     """Write the bundle to ``path`` and return it.
 
     Args:
@@ -126,15 +150,18 @@ def write_big_bundle(path: Path, tracks: int, second: bool | None = None, compac
         tracks: How many.
         second: Whether there is a second skeleton; None: where the graph is not compact.
         compact: How the graph of many tracks is kept; None: as train/conf/export.yaml says.
+        like: A dataset and the ranker that stage ``llara`` trained on it, to be multiplied; None: random weights.
     """
     compact = compact or Compact(**yaml.safe_load(EXPORT.read_text())["compact"])
-    graph, encoding, tokenizer = random_ranker(tracks, tracks <= compact.above if second is None else second, compact)
+    second = tracks <= compact.above if second is None else second
+    made = random_ranker(tracks, second, compact) if like is None else trained_ranker(*like, tracks, second, compact)
+    graph, encoding, tokenizer, named = made
     with tempfile.TemporaryDirectory(dir=path.absolute().parent) as scratch:
         folder = Path(scratch)
         model = export_float(graph, folder / "float.onnx")
         del graph
         scan = write_serving_form(model, folder)
-        write_catalogue(folder / CATALOGUE, made_up_tracks(tracks))
+        write_catalogue(folder / CATALOGUE, named)
         (folder / TOKENIZER).write_text(tokenizer)
         return write_bundle(
             path,
@@ -152,10 +179,17 @@ def main() -> None:
     parser.add_argument("--tracks", type=int, default=211_405, help="default: the tracks of 8,057 real playlists")
     parser.add_argument("--second", action=argparse.BooleanOptionalAction, help="whether there is a second skeleton")
     parser.add_argument("--whole", action="store_true", help="no compact graph, however many tracks there are")
+    parser.add_argument(
+        "--like",
+        nargs=2,
+        type=Path,
+        metavar=("DATASET", "LLARA"),
+        help="a dataset and the ranker that stage llara made of it, whose tracks stand several times (default: random)",
+    )
     options = parser.parse_args()
     options.path.parent.mkdir(parents=True, exist_ok=True)
     compact = Compact(options.tracks, 1, 1, 1) if options.whole else None
-    bundle = write_big_bundle(options.path, options.tracks, options.second, compact)
+    bundle = write_big_bundle(options.path, options.tracks, options.second, compact, options.like)
     for name, entry in bundle.manifest.files.items():
         print(f"{name:20s} {entry['bytes'] / 1e6:8.1f} MB")  # noqa: T201
     print(bundle.digest)  # noqa: T201

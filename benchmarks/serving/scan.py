@@ -19,7 +19,7 @@ import psutil
 from inference.scan import Scan, Table
 
 _NOBODY = np.array([-1])
-_SILENCE, _WEIGHTS = np.zeros((2, 1), np.float32), np.ones(5, np.float32)
+_SILENCE, _WEIGHTS = np.zeros((3, 1), np.float32), np.ones(5, np.float32)
 
 
 def made_up(tracks: int, length: int) -> Table:

@@ -98,6 +98,16 @@ def test_where_more_is_known_than_lacking_nothing_stands_in(catalogue: Catalogue
     assert matched.stand_ins == tuple(range(count))
 
 
+def test_without_an_order_the_artists_of_lacking_tracks_are_heard(catalogue: Catalogue) -> None:
+    """Each track speaks for its artist, a known one twice for two tracks; not where something stands in for them."""
+    new = [Wanted(title=f"New {i}", artist=artist) for i, artist in enumerate(["Artist 3", "Nobody", "Artist 3", ""])]
+    wanted = [*(Wanted(uri=f"tiny:track:{i}") for i in range(5)), *new]
+    assert match(catalogue, wanted, ordered=False).artists == (3, 3)
+    assert match(catalogue, wanted).artists == ()
+    instead = match(catalogue, new, ordered=False)
+    assert (instead.stand_ins, instead.artists) == ((3,), ())
+
+
 def test_stand_ins_are_of_the_last_that_are_lacking(catalogue: Catalogue) -> None:
     """Hundreds of new tracks cost no more look-ups than a model reads tracks."""
     new = [Wanted(title=f"New {i}", artist="Artist 5" if i == 3 else "Nobody") for i in range(20)]
@@ -110,8 +120,10 @@ def test_playlists_matched_together_are_what_each_is_alone(catalogue: Catalogue)
     new = [Wanted(title=f"New {i}", artist=f"Artist {i}") for i in range(3)]
     known = [Wanted(uri="tiny:track:7"), Wanted(title="Rock Song 0", artist="The Artist 0"), Wanted(uri="gone")]
     playlists = [new, [], known, [*known, *new[:1]], [*known[:1], *new]]
-    assert match_all(catalogue, playlists) == [match(catalogue, wanted) for wanted in playlists]
-    assert match_all(catalogue, []) == []
+    for ordered in ([True] * 5, [False] * 5, [True, False, True, False, False]):
+        alone = [match(catalogue, wanted, order) for wanted, order in zip(playlists, ordered, strict=True)]
+        assert match_all(catalogue, playlists, ordered) == alone
+    assert match_all(catalogue, [], []) == []
 
 
 def test_a_new_track_that_comes_twice_is_lacking_once(catalogue: Catalogue) -> None:

@@ -17,7 +17,7 @@ from segue.errors import BundleError
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler was there when the package was installed")
 
-NOBODY, SILENCE = np.array([-1]), np.zeros((2, 1), np.float32)
+NOBODY, SILENCE = np.array([-1]), np.zeros((3, 1), np.float32)
 
 
 def random_table(
@@ -61,7 +61,8 @@ class Wanted:
         own = draw.integers(-1, tracks, 6)
         weights = draw.random(5, np.float32)
         heard = np.concatenate([own, draw.integers(tracks, size=1), draw.integers(tracks, tracks + 3, 2)])
-        loudness = draw.random((2, len(heard)), np.float32)
+        loudness = draw.random((3, len(heard)), np.float32)
+        loudness[0, :2] = 0  # nothing but their artists and albums
         return cls(draw.standard_normal((length,), np.float32), weights, heard, loudness, own)
 
     def scores(self, table: Table) -> NDArray[np.float32]:
@@ -80,13 +81,16 @@ class Wanted:
         tracks = len(table.vectors)
         gained = self._gains(table, (self.heard >= 0) & (self.heard < tracks), self.weights[1])
         gained += self._gains(table, self.heard >= tracks, self.weights[2])
-        for kin, weight in ((table.artists, self.weights[3]), (table.albums, self.weights[4])):
-            gained += self._kin_gains(kin, tracks, weight)
+        for kin, weight, loudness in (
+            (table.artists, self.weights[3], self.loudness[1]),
+            (table.albums, self.weights[4], self.loudness[2]),
+        ):
+            gained += self._kin_gains(kin, tracks, weight, loudness)
         return gained
 
-    def _kin_gains(self, kin: Kin | None, tracks: int, weight: np.float32) -> NDArray[np.float32]:
+    def _kin_gains(self, kin: Kin | None, tracks: int, weight: np.float32, loud_as: Floats) -> NDArray[np.float32]:
         loud: dict[int, np.float32] = {}
-        for speaker, loudness in zip(self.heard.tolist(), self.loudness[1], strict=True):
+        for speaker, loudness in zip(self.heard.tolist(), loud_as, strict=True):
             if kin is not None and 0 <= speaker < tracks and (group := int(kin.of[speaker])) >= 0:
                 loud[group] = loud[group] + loudness if group in loud else loudness
         of = np.full(tracks, -1) if kin is None else kin.of
@@ -190,7 +194,7 @@ def test_no_playlists_have_no_lists() -> None:
     ids, scores = (
         random_table(9, 16)
         .scan()
-        .best_of_each(vectors, vectors[:, :5], nobody, np.empty((0, 2, 1), np.float32), nobody, 3)
+        .best_of_each(vectors, vectors[:, :5], nobody, np.empty((0, 3, 1), np.float32), nobody, 3)
     )
     assert ids.shape == scores.shape == (0, 3)
 
@@ -199,7 +203,7 @@ def test_tracks_that_differ_in_their_upper_bits_alone_are_left_out() -> None:
     """Ids are sorted some bits at a time, and bits that sort nothing end nothing."""
     table = random_table(9000, 16)
     own = np.array([8192, 4096, 2048, 6144])
-    wanted = replace(Wanted.random(table), own=own, heard=own, loudness=np.ones((2, 4), np.float32))
+    wanted = replace(Wanted.random(table), own=own, heard=own, loudness=np.ones((3, 4), np.float32))
     ids, scores = wanted.best(table, 9000)
     assert len(ids) == 8996
     assert scores.tobytes() == np.sort(wanted.scores(table))[::-1][:8996].tobytes()

@@ -22,7 +22,15 @@ SMALL = Encoding(
     unknown_limit=2,
     unknown_pieces=2,
 )
-FILL = {"seeds": -1, "title_grams": -1, "prompt_tokens": 0, "unknown_tokens": 0, "stand_ins": -1, "ordered": 0}
+FILL = {
+    "seeds": -1,
+    "title_grams": -1,
+    "prompt_tokens": 0,
+    "unknown_tokens": 0,
+    "stand_ins": -1,
+    "artists": -1,
+    "ordered": 0,
+}
 
 names = st.text("abc def", max_size=12)
 queries = st.builds(
@@ -33,6 +41,7 @@ queries = st.builds(
     words=st.lists(names, max_size=6).map(tuple),
     stand_ins=st.lists(st.integers(0, 99), max_size=4).map(tuple),
     ordered=st.booleans(),
+    artists=st.lists(st.integers(0, 99), max_size=4).map(tuple),
 )
 
 
@@ -50,6 +59,7 @@ def test_an_empty_query_has_no_seeds_and_an_empty_prompt() -> None:
         "prompt_tokens": [[1, 2]],
         "unknown_tokens": [[[0]]],
         "stand_ins": [[]],
+        "artists": [[]],
         "ordered": [1],
     }
     assert arrays["unknown_tokens"].shape == (1, 1, 1)
@@ -67,11 +77,12 @@ def test_a_prompt_spells_the_title_and_then_the_last_tracks_last_one_first() -> 
 
 def test_the_last_of_a_long_playlist_are_read() -> None:
     """Beyond the limits the end of the playlist counts: that is where a listener is."""
-    query = Query(seeds=tuple(range(10)), unknown=("a", "b", "c"), stand_ins=(20, 21, 22))
+    query = Query(seeds=tuple(range(10)), unknown=("a", "b", "c"), stand_ins=(20, 21, 22), artists=(3, 3, 4))
     arrays = encode([query], SMALL, spell)
     assert arrays["seeds"].tolist() == [[9, 8, 7, 6]]
     assert arrays["unknown_tokens"].tolist() == [[[1, *b"c", 2], [1, *b"b", 2]]]
     assert arrays["stand_ins"].tolist() == [[22, 21]]
+    assert arrays["artists"].tolist() == [[4, 3]]
 
 
 def test_what_has_no_order_says_so() -> None:

@@ -29,7 +29,7 @@ ENCODING = Encoding(cls_id=1, sep_id=2, gram_buckets=4096)
 _GRAPH = """
 <ir_version: 10, opset_import: ["" : 18]>
 tiny (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int64[B, U, L] unknown_tokens,
-      int64[B, P] stand_ins, int64[B] ordered, int64[1] k)
+      int64[B, P] stand_ins, int64[B, A] artists, int64[B] ordered, int64[1] k)
     => (int64[B, K] ids, float[B, K] scores)
 {
     zero = Constant <value: tensor = int64 {0}> ()

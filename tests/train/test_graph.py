@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ QUERIES = [
     Query(seeds=(5, 6), unknown=("zz by yy",), title="jazz 🎷"),
     Query(unknown=("zz by yy",), stand_ins=(9, 30)),
     Query(seeds=tuple(range(30)), title="rock", ordered=False),
+    Query(seeds=tuple(range(30)), unknown=("zz by yy", "a by b"), artists=(40, 41), ordered=False),
 ]
 
 
@@ -210,6 +212,27 @@ def test_a_stand_in_is_read_as_a_seed_and_stays_in_the_running(
         assert not np.isfinite(seed.pop(7))
         assert beside == pytest.approx(seed, abs=1e-4)
         assert beside[8] != pytest.approx(alone[8], abs=1e-2)
+
+
+def test_an_artist_alone_is_heard_as_a_seed_s_artist_is(exported: Exported) -> None:
+    """In both graphs all of its tracks gain the same, twice where two tracks lack, and nobody else gains anything."""
+    assert exported.graph.kin is not None
+    artist = exported.graph.kin.artist.numpy()
+    lacking = Query(tuple(range(30)), unknown=("zz by yy", "a by b"), ordered=False)
+    for path in (exported.float_path, exported.int8_path):
+        silent, once, twice = (
+            scores[0][np.argsort(ids[0])]
+            for ids, scores in (
+                exported.rank(path, [replace(lacking, artists=artists)], TRACKS) for artists in ((), (40,), (40, 40))
+            )
+        )
+        theirs = np.isfinite(silent) & (artist == artist[40])
+        others = np.isfinite(silent) & (artist != artist[40])
+        gain = once[theirs] - silent[theirs]
+        assert gain.min() > 0.01
+        assert gain == pytest.approx(gain[0], abs=1e-4)
+        assert twice[theirs] - silent[theirs] == pytest.approx(2 * gain[0], abs=1e-4)
+        assert once[others] == pytest.approx(silent[others], abs=1e-4)
 
 
 def test_neighbours_of_a_seed_come_up(exported: Exported) -> None:

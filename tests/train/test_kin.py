@@ -25,7 +25,8 @@ def kin() -> Kin:
 
 def gain(kin: Kin, seeds: list[int], loudness: list[float]) -> list[float]:
     ids, loud = torch.tensor([seeds]), torch.tensor([loudness])
-    gained: Tensor = kin(torch.full((1, 7), 2.0), ids, loud, kin.weights(bucket_of((ids >= 0).sum(1)), loud)) - 2.0
+    weights = kin.weights(bucket_of((ids >= 0).sum(1)), loud)
+    gained: Tensor = kin(torch.full((1, 7), 2.0), ids, loud, loud, weights) - 2.0
     return [round(value, 6) for value in gained[0].tolist()]
 
 
@@ -55,6 +56,14 @@ def test_who_is_unknown_has_no_kin(kin: Kin) -> None:
     kin.artist_weight.fill_(1.0)
     kin.album_weight.fill_(1.0)
     assert gain(kin, [5, 6], [1, 1]) == [0] * 7
+
+
+def test_an_artist_may_speak_where_no_album_does(kin: Kin) -> None:
+    kin.artist_weight.fill_(1.0)
+    kin.album_weight.fill_(4.0)
+    ids, loud = torch.tensor([[0, 2]]), torch.ones(1, 2)
+    gained = kin(torch.zeros(1, 7), ids, loud, torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 4.0]]))
+    assert gained.tolist() == [[5, 1, 1, 5, 0, 0, 0]]
 
 
 def test_its_weight_goes_by_the_number_of_tracks(kin: Kin) -> None:

@@ -49,7 +49,7 @@ def test_a_bundle_tells_what_it_is_made_of(road: Road) -> None:
     assert manifest.lineage["seed"] == 0
     assert [value["name"] for value in manifest.model["outputs"]] == ["ids", "scores"]
     types = {value["name"]: value["dtype"] for value in manifest.model["inputs"]}
-    names = ["seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins", "ordered", "k"]
+    names = ["seeds", "title_grams", "prompt_tokens", "unknown_tokens", "stand_ins", "artists", "ordered", "k"]
     assert types == dict.fromkeys(names, "int64")
 
 
