@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 import train.__main__ as train_command
+import train.llara
 from data_processing.dataset import Dataset
 from inference.ranker import Ranker
 from segue.bundle import SPELLING, Bundle
 from tests.support.training_road import Road
 from train.__main__ import load_config
-from train.llara import training_identity
+from train.encoder import load_encoder
+from train.export import load_ranker
+from train.llara import settings_of, training_identity, training_of
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,18 @@ def test_the_same_seed_gives_the_same_bundle(road: Road) -> None:
     assert weights[0] == weights[1]
     assert road.export("bundle2") == 0
     assert Bundle.open(road.folder / "bundle2").digest == Bundle.open(road.folder / "bundle").digest
+
+
+def test_so_many_validation_playlists_judge_and_no_more(road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a million playlists 30,000 are validation's, and asking them all takes hours after each epoch."""
+    dataset, settings = Dataset.open(road.folder / "dataset"), settings_of(road.folder / "llara")
+    loaded = load_encoder(settings.encoder)
+    ranker = load_ranker(road.folder / "llara", settings, dataset, loaded)
+    every = training_of(settings, dataset, loaded, ranker).judged[0]
+    monkeypatch.setattr(train.llara, "JUDGED", 3)
+    some = training_of(settings, dataset, loaded, ranker).judged[0]
+    assert len(every) > len(some) == 3
+    assert {example.query.title for example in some} <= {example.query.title for example in every}
 
 
 def test_a_checkpoint_belongs_to_the_vectors_that_training_began_from(road: Road) -> None:
