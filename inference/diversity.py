@@ -18,7 +18,7 @@ POOL = 200
 _MOST_GROUPS = 8
 _ALIKE = 0.9  # cosine from which on two tracks are of one group, so that a playlist of one mood is left as it is
 _SMOOTHING = 0.01  # Steck's alpha: what an absent group has of the playlist's share, so that the divergence is finite
-_DIGITS = 9  # beyond them floats round one way on one machine and another way on the next, and a tie would be none
+_UNITS = 1e9  # in one: beyond nine digits floats round one way here and another way there, and a tie would be none
 
 
 def calibrate(
@@ -45,7 +45,7 @@ def calibrate(
     # Of a group's candidates only the best that is left can be next.
     left = [np.flatnonzero(groups == group)[::-1].tolist() for group in range(len(shares))]
     taken = [0] * len(shares)
-    order = []
+    order: list[int] = []
     for place in range(1, places + 1):
         group = _next(left, taken, relevances, shares, diversity, place)
         order.append(left[group].pop())
@@ -58,14 +58,17 @@ def _next(
 ) -> int:
     """Return the group whose best candidate is to stand in ``place``, counted from 1."""
     smoothing = place * _SMOOTHING / (1 - _SMOOTHING)
-
-    def worth(group: int) -> tuple[float, int]:
-        best, share = left[group][-1], shares[group]
+    most, first, chosen = -1, 0, 0
+    for group, waiting in enumerate(left):
+        if not waiting:
+            continue
+        best, share = waiting[-1], shares[group]
         # What one more of a group takes off the divergence, up to what is the same for all groups.
         closer = share * log1p(1 / (taken[group] + smoothing * share)) if share else 0.0
-        return round((1 - diversity) * relevances[best] + diversity * closer, _DIGITS), -best
-
-    return max((group for group, one in enumerate(left) if one), key=worth)
+        worth = int(((1 - diversity) * relevances[best] + diversity * closer) * _UNITS + 0.5)
+        if worth > most or (worth == most and best < first):
+            most, first, chosen = worth, best, group
+    return chosen
 
 
 def _group(vectors: Floats) -> tuple[Floats, list[float]]:
