@@ -159,11 +159,7 @@ class _Playlist(ctypes.Structure):
     _fields_ = (
         *(
             (name, ctypes.c_void_p)
-            for name in (
-                *("vector", "heard", "own"),
-                *("loudness", "artist_loudness", "album_loudness"),
-                *("best", "best_scores"),
-            )
+            for name in "vector heard own loudness artist_loudness album_loudness best best_scores".split()
         ),
         *((name, ctypes.c_int64) for name in ("heard_count", "own_count", "k", "found")),
         *((name, ctypes.c_float) for name in ("popularity", "neighbours", "titles", "artists", "albums")),

@@ -136,15 +136,14 @@ class ServingGraph(nn.Module):
         said = kin = torch.zeros(seeds.shape[0], 2)
         speakers = torch.cat([ids, artists], 1)
         loudness, beside = loudness[:, : ids.shape[1]], (artists >= 0).float()
-        # What each counts for its neighbours, its artist and its album; of a lacking track its artist alone is known.
-        loud = torch.stack([nn.functional.pad(loudness, (0, artists.shape[1]))] * 3, 1)
+        by_neighbours = by_artist = by_album = nn.functional.pad(loudness, (0, artists.shape[1]))
         if self.kin is not None:
             kin_loudness = self.kin.recency(count, ordered, own >= 0, stand_ins >= 0, told)
             kin, kin_loudness = self.kin.weights(case, kin_loudness), kin_loudness[:, : ids.shape[1]]
             by_artist = torch.cat([kin_loudness, beside], 1)
-            by_album = torch.cat([kin_loudness, torch.zeros_like(beside)], 1)
+            by_album = torch.cat([kin_loudness, torch.zeros_like(beside)], 1)  # of a lacking track its artist is known
             logits = self.kin(logits, speakers, by_artist, by_album, kin)
-            loud = torch.stack([loud[:, 0], by_artist, by_album], 1)
+        loud = torch.stack([by_neighbours, by_artist, by_album], 1)
         if self.neighbourhood is not None:
             said = torch.stack([self.neighbourhood.weight, self.neighbourhood.title_weight], 1)[case]
             heard = self.neighbourhood.heard(title_grams, case)
