@@ -157,10 +157,9 @@ class _Playlist(ctypes.Structure):
     """``struct playlist`` of the library."""
 
     _fields_ = (
-        *(
-            (name, ctypes.c_void_p)
-            for name in "vector heard own loudness artist_loudness album_loudness best best_scores".split()
-        ),
+        *((name, ctypes.c_void_p) for name in ("vector", "heard", "own")),
+        *((name, ctypes.c_void_p) for name in ("loudness", "artist_loudness", "album_loudness")),
+        *((name, ctypes.c_void_p) for name in ("best", "best_scores")),
         *((name, ctypes.c_int64) for name in ("heard_count", "own_count", "k", "found")),
         *((name, ctypes.c_float) for name in ("popularity", "neighbours", "titles", "artists", "albums")),
     )
