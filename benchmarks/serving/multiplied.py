@@ -1,7 +1,7 @@
 """A trained ranker whose tracks stand several times, each a little off: as many tracks as a benchmark wants.
 
-Its vectors, neighbours, weights, artists and names are what training made of real playlists, where random numbers make no
-list like another. It says nothing of how well a ranker of so many tracks ranks.
+Its vectors, neighbours, weights, artists and names are what training made of real playlists, where random numbers make
+no list like another. It says nothing of how well a ranker of so many tracks ranks.
 """
 
 from collections.abc import Iterator
