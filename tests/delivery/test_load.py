@@ -278,6 +278,7 @@ def test_the_benchmark_logs_the_same_figures(
         "playlists": "500",
         "seed": "0",
         "diversity": "0.0",
+        "real": "False",
     }
     assert {f"milliseconds.p{place}" for place in (50, 90, 95, 99)} <= set(run.data.metrics)
     for name in ("answers_a_second", "failed", "refused", "service_cores", "resident_megabytes", "n"):
