@@ -90,6 +90,20 @@ def test_tracks_without_an_order_are_continued_as_such(bundle: Path, tmp_path: P
     assert [row[1] for row in rows] == [TRACKS[0].uri, TRACKS[19].uri]
 
 
+def test_without_an_order_the_artist_of_a_new_track_is_heard(bundle: Path, tmp_path: Path) -> None:
+    """One track of rock and one of jazz bring both, and jazz alone where a new one's artist, who makes jazz, counts."""
+    new = {"track_name": "Brand New", "artist_name": TRACKS[4].artist}
+    seeds = [_track(0), _track(1), new]
+    asked = [
+        {"pid": pid, "tracks": [{**seed, "pos": step * at} for at, seed in enumerate(seeds)]}
+        for pid, step in ((1, 1), (2, 10))
+    ]
+    challenge.submit(bundle, _write(tmp_path / "challenge.json", asked), tmp_path / "out.csv", TEAM)
+    _, *rows = _read(tmp_path / "out.csv")
+    genres = [{GENRES[int(uri.removeprefix("tiny:track:")) % 3] for uri in uris[:10]} for _, *uris in rows]
+    assert genres == [{"rock", "jazz"}, {"jazz"}]
+
+
 @pytest.mark.parametrize("suffix", ["submission.csv", "submission.csv.gz"])
 def test_every_playlist_gets_500_distinct_tracks_and_none_of_its_seeds(
     bundle: Path, tmp_path: Path, suffix: str

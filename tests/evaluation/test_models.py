@@ -1,5 +1,6 @@
 """Bundles asked in the dataset's own numbers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,14 @@ def test_who_shows_any_tracks_says_that_they_have_no_order(tmp_path: Path) -> No
     assert drawn
     queries = _open(tmp_path, TRACKS).queries([first, drawn])
     assert [(query.seeds, query.ordered) for query in queries] == [((0, 1, 2, 3, 4), True), ((0, 1, 3, 7, 9), False)]
+
+
+def test_the_artist_of_what_the_catalogue_lacks_is_heard_where_tracks_have_no_order(tmp_path: Path) -> None:
+    """As a client's request has it: by another of the artist's tracks."""
+    bundle = write_tiny_bundle(tmp_path / "bundle", tmp_path / "work", TRACKS).path
+    model = BundleModel(Ranker.open(bundle), dict(enumerate(TRACKS)), lacking={3})
+    asked = [replace(_ask((0, 1, 3)), ordered=ordered) for ordered in (True, False)]
+    assert [query.artists for query in model.queries(asked)] == [(), (10,)]
 
 
 def test_what_the_catalogue_is_to_lack_is_no_seed_and_no_answer(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ tiny (int64[B, S] seeds, int64[B, G] title_grams, int64[B, T] prompt_tokens, int
     zero_point = Constant <value: tensor = float {128}> ()
     known = GreaterOrEqual(seeds, zero)
     safe_seeds = Max(seeds, zero)
-    read = Concat <axis = 1> (seeds, stand_ins)
+    read = Concat <axis = 1> (seeds, stand_ins, artists)
     has_seed = GreaterOrEqual(read, zero)
     has_seed_float = Cast <to = 1> (has_seed)
     seed_column = Unsqueeze(has_seed_float, last_axis)
