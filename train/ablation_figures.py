@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from segue.files import canonical_json
 from segue.metrics import ndcg
 from train.examples import Example
+from train.judging import rank
 from train.llara_model import Ranker
 from train.paired import Gain, gain
-from train.ranker_training import Training, rank
+from train.training import Training
 
 COLD_SEEDS = 5
 """With so many seeds, and the title, tracks without a past are looked for."""

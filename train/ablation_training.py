@@ -17,7 +17,8 @@ from train.llara import build, phases, print_epoch, train_in_phases, training_of
 from train.llara_model import Ranker
 from train.neighbourhood import Neighbourhood
 from train.neighbours import NeighbourTable
-from train.ranker_training import Phase, Training, calibrate
+from train.ranker_training import Phase, calibrate
+from train.training import Training
 
 
 @dataclass(frozen=True)

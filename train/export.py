@@ -28,13 +28,14 @@ from train.encoder import LoadedEncoder, load_encoder, seeded
 from train.examples import Example, by_category
 from train.graph import ServingGraph, export_float
 from train.inputs import playlists_of
+from train.judging import judge
 from train.llara import Config as RankerConfig
 from train.llara import build, encoding_of, prompt_tokenizer_of, settings_of, training_of, with_inputs
 from train.llara_model import Ranker
 from train.low_rank import merge_low_rank
-from train.ranker_training import Training, judge
 from train.split import write_serving_form
 from train.tracking import code_commit, log_folder, stage_run
+from train.training import Training
 from train.word_reader import Distilled, distil
 
 _PER_CALL = 32

@@ -34,7 +34,6 @@ from train.ranker_training import (
     OnEpoch,
     Phase,
     PhaseSettings,
-    Training,
     calibrate,
     parameters_of,
     train_phase,
@@ -43,6 +42,7 @@ from train.settings import CONFIG, typed
 from train.skeleton import CatalogueTensors, PlaylistVector, Start, TrackVectors
 from train.team import ALONE, Team
 from train.tracking import log_plot, stage_run
+from train.training import Training
 from train.weighing import (
     open_gates,
     weigh_fold_in,

@@ -7,23 +7,21 @@ curriculum (Liao et al. 2023) moves from prompts of words alone to hybrid ones w
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from segue.metrics import ndcg
-from segue.query import Encoding, Tokenise, encode
-from train.candidates import Candidates, CandidateSampler, sampled_softmax
+from train.candidates import Candidates, sampled_softmax
 from train.checkpoint import load_checkpoint, save_checkpoint
-from train.examples import UNORDERED, Example, Playlists, epoch
+from train.examples import Example, epoch
+from train.judging import judge
 from train.llara_model import Ranker
-from train.team import ALONE, Team
+from train.training import Training, as_tensors, in_order
 
 _WARM_UP = 0.1
 """Share of the steps in which rates rise: Adam's first steps are all of full length and would tear a good start."""
@@ -54,42 +52,6 @@ class PhaseSettings:
 
 
 @dataclass(frozen=True)
-class Training:
-    """What both phases share.
-
-    Attributes:
-        playlists: The training playlists.
-        judged: Validation examples by number of seeds, and under `train.examples.UNORDERED`.
-        sampler: Candidates of batches.
-        encoding: Sizes of the inputs.
-        tokenise: Words to word pieces.
-        title_kept: Chance that an example with seeds keeps its title.
-        hidden: A track of c playlists is shown by its text alone with the chance ``hidden / (1 + c)``…
-        hidden_least: …but at least with this one.
-        seed: Of all randomness.
-        tokenise_prompt: As ``tokenise``, for the prompt of a language model with a tokenizer of its own.
-        team: Who trains together, each with all of this.
-    """
-
-    playlists: Playlists
-    judged: Mapping[int, Sequence[Example]]
-    sampler: CandidateSampler
-    encoding: Encoding
-    tokenise: Tokenise
-    title_kept: float
-    hidden: float
-    hidden_least: float
-    seed: int
-    tokenise_prompt: Tokenise | None = None
-    team: Team = ALONE
-
-    @property
-    def tracks(self) -> int:
-        """Number of tracks of the catalogue."""
-        return len(self.playlists.words)
-
-
-@dataclass(frozen=True)
 class Phase:
     """One phase of the training.
 
@@ -110,14 +72,6 @@ class Phase:
     second: bool = False
 
 
-def as_tensors(examples: Sequence[Example], training: Training) -> dict[str, Tensor]:
-    """Return the graph's inputs of a batch of examples."""
-    arrays = encode(
-        [example.query for example in examples], training.encoding, training.tokenise, training.tokenise_prompt
-    )
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
 def train_phase(model: Ranker, phase: Phase, training: Training, checkpoint: Path, on_epoch: OnEpoch) -> None:
     """Train one phase in place, from its checkpoint where there is one."""
     model.reads_language, model.asks_second = phase.language, phase.language
@@ -131,11 +85,6 @@ def train_phase(model: Ranker, phase: Phase, training: Training, checkpoint: Pat
         on_epoch(phase.name, number, figures)
         if training.team.leads:
             save_checkpoint(checkpoint, phase.parameters, optimisers, rng, number + 1)
-
-
-def in_order(training: Training) -> Training:
-    """Return ``training`` without the examples that deny an order: what does not hear of it says nothing new there."""
-    return replace(training, judged={count: each for count, each in training.judged.items() if count != UNORDERED})
 
 
 def calibrate(model: Ranker, training: Training, batches: int = 3) -> None:
@@ -260,72 +209,6 @@ def _hide(counts: Tensor, training: Training, rng: np.random.Generator) -> Tenso
     chance = (training.hidden / (1 + counts)).clamp(min=training.hidden_least)
     chance[counts == 0] = 1.0
     return torch.from_numpy(rng.random(tuple(counts.shape), dtype=np.float32)) < chance
-
-
-def judge(model: Ranker, training: Training, known: bool = False) -> dict[int, float]:
-    """Return NDCG@500 over the whole catalogue by number of seeds, on the validation examples; as `judge_each`.
-
-    Of a team, each ranks its part of them.
-    """
-    return {count: training.team.mean(values) for count, values in judge_each(model, training, known).items()}
-
-
-def judge_each(model: Ranker, training: Training, known: bool = False) -> dict[int, NDArray[np.float64]]:
-    """Return as `judge`, for each of this worker's examples by itself (n,).
-
-    Args:
-        model: The ranker.
-        training: Whose examples judge.
-        known: Whether only tracks that a training playlist holds are ranked and looked for. A catalogue's other tracks
-            are in it because a playlist of validation or test holds them, so that they look far likelier than new
-            tracks are; an example that is followed by such alone then says nothing, and counts 0.
-    """
-    asked = {count: examples for count, examples in training.judged.items() if examples}
-    own = {count: examples[training.team.part(len(examples))] for count, examples in asked.items()}
-    lists, past = rank(model, training, own, known), model.tracks.catalogue.count.numpy()
-    wanted = {count: [_wanted(example, past, known) for example in own[count]] for count in asked}
-    return {count: np.nan_to_num(ndcg(lists[count], wanted[count], 500)) for count in asked}
-
-
-def _wanted(example: Example, past: NDArray[np.float32], known: bool) -> set[int]:
-    targets = example.targets[past[example.targets] > 0] if known else example.targets
-    return set(targets.tolist())
-
-
-def rank(
-    model: Ranker, training: Training, asked: Mapping[int, Sequence[Example]], known: bool = False
-) -> dict[int, NDArray[np.int64]]:
-    """Return the best 500 of the whole catalogue (examples, 500) for each group of examples, seeds left out.
-
-    With ``known``, tracks that no training playlist holds stand behind all others.
-    """
-    with torch.no_grad():
-        everything = torch.arange(len(model.tracks.catalogue.count))
-        vectors, bias = model.candidates(everything, model.tracks.catalogue.count == 0)
-        if known:
-            bias = bias.masked_fill(model.tracks.catalogue.count == 0, -torch.inf)
-        nobody = np.empty((0, min(500, len(everything))), np.int64)
-        return {
-            group: np.concatenate([nobody, *(_rank(model, training, part, vectors, bias) for part in _parts(examples))])
-            for group, examples in asked.items()
-        }
-
-
-def _parts(examples: Sequence[Example], size: int = 64) -> Iterator[Sequence[Example]]:
-    return (examples[start : start + size] for start in range(0, len(examples), size))
-
-
-def _rank(
-    model: Ranker, training: Training, examples: Sequence[Example], vectors: Tensor, bias: Tensor
-) -> NDArray[np.int64]:
-    inputs = as_tensors(examples, training)
-    hidden = model.tracks.catalogue.count[inputs["seeds"].clamp(min=0)] == 0
-    logits = model.playlists(inputs, hidden) @ vectors.T + bias
-    logits = model.votes(logits, inputs)
-    for row, example in enumerate(examples):
-        logits[row, list(example.query.seeds)] = -torch.inf
-    top: NDArray[np.int64] = logits.topk(min(500, logits.shape[1]), dim=1).indices.numpy()
-    return top
 
 
 def parameters_of(model: nn.Module, prefixes: Sequence[str]) -> dict[str, nn.Parameter]:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from train.examples import UNORDERED
+from train.judging import judge, judge_choices
 from train.llara_model import Ranker
-from train.ranker_training import Training, in_order, judge, judge_each
 from train.skeleton import ANY, BUCKETS
 from train.team import Team
+from train.training import Training, in_order
 
 
 def weigh_titles(
@@ -66,7 +67,7 @@ def weigh_fold_in(
     known = torch.nonzero(model.tracks.catalogue.count).squeeze(1)
     with torch.no_grad():
         model.fold_in.know(model.tracks.seeds(known, torch.zeros_like(known, dtype=torch.bool)))
-    _weigh(model.fold_in.weight, model, training, choices, alone=0.0)
+    _weigh(model.fold_in.weight, model, training, choices, alone=0.0, linear=True)
     model.fold_in.weight[:ANY][torch.tensor(BUCKETS) < fewest] = 0.0
 
 
@@ -76,7 +77,7 @@ def weigh_neighbours(
     """Set how much the table of neighbours counts, by number of seeds, to the choice that ranks validation best."""
     if model.neighbourhood is not None:
         model.reads_language, model.asks_second = False, True
-        _weigh(model.neighbourhood.weight, model, training, choices, alone=0.0)
+        _weigh(model.neighbourhood.weight, model, training, choices, alone=0.0, linear=True)
 
 
 def weigh_title_neighbours(
@@ -85,7 +86,7 @@ def weigh_title_neighbours(
     """Set how much the neighbours of the title count, by number of seeds, to the choice that ranks validation best."""
     if model.neighbourhood is not None and len(model.neighbourhood.title_row):
         model.reads_language, model.asks_second = False, True
-        _weigh(model.neighbourhood.title_weight, model, training, choices, alone=None)
+        _weigh(model.neighbourhood.title_weight, model, training, choices, alone=None, linear=True)
 
 
 def weigh_kin(
@@ -99,7 +100,7 @@ def weigh_kin(
     if model.kin is not None:
         model.reads_language, model.asks_second = False, True
         for weight in (model.kin.artist_weight, model.kin.album_weight):
-            _weigh(weight, model, training, choices, alone=0.0, proven=True)
+            _weigh(weight, model, training, choices, alone=0.0, proven=True, linear=True)
 
 
 def open_gates(model: Ranker, training: Training, choices: tuple[float, ...] = (0.0, 0.5, 1.0)) -> None:
@@ -109,7 +110,7 @@ def open_gates(model: Ranker, training: Training, choices: tuple[float, ...] = (
     leaves it out (`train.branch`).
     """
     if model.llara is not None:
-        _weigh(model.llara.gate, model, training, choices, alone=None, proven=True)
+        _weigh(model.llara.gate, model, training, choices, alone=None, proven=True, linear=True)
 
 
 def _weigh(
@@ -119,19 +120,17 @@ def _weigh(
     choices: tuple[float, ...],
     alone: float | None,
     proven: bool = False,
+    linear: bool = False,
 ) -> None:
     """Fill ``weight``, of buckets or of cases, in place with the best choices.
 
     ``alone``, if given, is where there are no seeds.
 
     With ``proven``, whatever is chosen in the place of the first choice ranks better by more than two standard errors
-    over the playlists.
+    over the playlists. ``linear`` says that logits are so in the weight.
     """
     asked = training if len(weight) > ANY else in_order(training)
-    figures = {}
-    for choice in choices:
-        weight.fill_(choice)
-        figures[choice] = judge_each(model, asked, known=True)
+    figures = judge_choices(model, asked, weight, choices, linear)
     weight.fill_(choices[0] if alone is None else alone)
     first = figures[choices[0]]
     for case in range(len(weight) if first else 0):

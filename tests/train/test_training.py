@@ -14,24 +14,15 @@ from train.candidates import CandidateSampler, sampled_softmax
 from train.encoder import LoadedEncoder
 from train.examples import UNORDERED, Example, Playlists, cut, draw, epoch, validation
 from train.interactions import Interactions
+from train.judging import judge, judge_choices, judge_each, rank
 from train.llara import own_state, train_in_phases
 from train.llara_model import Ranker
 from train.neighbourhood import Neighbourhood
 from train.neighbours import neighbour_table
-from train.ranker_training import (
-    Phase,
-    PhaseSettings,
-    Training,
-    as_tensors,
-    calibrate,
-    judge,
-    judge_each,
-    parameters_of,
-    rank,
-    train_phase,
-)
+from train.ranker_training import Phase, PhaseSettings, calibrate, parameters_of, train_phase
 from train.skeleton import ANY
 from train.title_neighbours import with_titles
+from train.training import Training, as_tensors
 from train.weighing import open_gates, weigh_fold_in, weigh_kin, weigh_recency, weigh_title_neighbours, weigh_titles
 
 TRACKS = 200
@@ -280,6 +271,36 @@ def test_weights_are_not_chosen_by_tracks_without_a_past(loaded: LoadedEncoder) 
     assert known[1] > 0
     (ranked,) = rank(model, training, judged, known=True).values()
     assert set(ranked[0, -len(cold) - 1 :]) >= set(cold)
+
+
+def voices(model: Ranker) -> dict[str, torch.Tensor]:
+    """Return the weights of which logits are said to be linear."""
+    assert model.llara is not None
+    assert model.neighbourhood is not None
+    assert model.kin is not None
+    return {
+        "fold-in": model.fold_in.weight,
+        "neighbours": model.neighbourhood.weight,
+        "titles' neighbours": model.neighbourhood.title_weight,
+        "artists": model.kin.artist_weight,
+        "albums": model.kin.album_weight,
+        "gate": model.llara.gate,
+    }
+
+
+@pytest.mark.parametrize("name", ["fold-in", "neighbours", "titles' neighbours", "artists", "albums", "gate"])
+def test_choices_along_a_line_are_judged_as_one_by_one(loaded: LoadedEncoder, name: str) -> None:
+    """Two rankings tell what as many as there are choices do, with all other parts speaking; and as `judge_each`."""
+    model = tiny_ranker(loaded, TRACKS)
+    training, weight, choices = training_on(loaded, model), voices(model)[name], (0.0, 0.5, 2.0, 8.0)
+    along, each = (judge_choices(model, training, weight, choices, linear) for linear in (True, False))
+    for choice in choices:
+        weight.fill_(choice)
+        alone = judge_each(model, training, known=True)
+        for seeds, values in alone.items():
+            assert np.array_equal(each[choice][seeds], values)
+            assert along[choice][seeds] == pytest.approx(values, abs=1e-6)
+    assert any(not np.array_equal(each[0.0][seeds], each[8.0][seeds]) for seeds in each[0.0])
 
 
 def test_a_second_skeleton_is_trained_by_itself(loaded: LoadedEncoder, tmp_path: Path) -> None:
