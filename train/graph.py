@@ -13,7 +13,7 @@ from segue.errors import SegueError
 from train.branch import branch
 from train.compact import Compact, most_popular, share_left, shared_differences
 from train.constants import Model
-from train.kin import Kin
+from train.kin import LACKING, Kin
 from train.llara_model import Ranker
 from train.neighbourhood import LEADERS, Neighbourhood
 from train.neighbours import NeighbourTable
@@ -135,7 +135,7 @@ class ServingGraph(nn.Module):
         logits: Tensor = playlist @ self.columns + nn.functional.pad(weight, (0, 1), value=1.0) @ self.prior
         said = kin = torch.zeros(seeds.shape[0], 2)
         speakers = torch.cat([ids, artists], 1)
-        loudness, beside = loudness[:, : ids.shape[1]], (artists >= 0).float()
+        loudness, beside = loudness[:, : ids.shape[1]], (artists >= 0) * LACKING
         by_neighbours = by_artist = by_album = nn.functional.pad(loudness, (0, artists.shape[1]))
         if self.kin is not None:
             kin_loudness = self.kin.recency(count, ordered, own >= 0, stand_ins >= 0, told)

@@ -15,6 +15,10 @@ FADE = 0.9
 """By what power earlier tracks count less, at all numbers of tracks: an artist whose tracks were added one after the
 other is done with sooner than one who came last. With 25 first tracks that is worth .003 NDCG (docs/quality.md)."""
 
+LACKING = 3.0
+"""For how many tracks of its artist one speaks that the catalogue lacks, where it does: it has no neighbours and no
+vector that learned who is heard with it, only words. Validation gains until there (docs/quality.md)."""
+
 
 class Kin(nn.Module):
     """Adds to the scores of tracks that share their artist, or album, with a playlist's tracks."""
