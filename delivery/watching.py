@@ -121,17 +121,25 @@ class Sources:
             return Watched({}, trouble=early or "Nothing was seen of the canary yet.")
         try:
             traffic = self.traffic.read(since, now, policy)
-            split = max(settled, traffic.span.start), traffic.span.end
-            draws = self.traffic.draws(*split, policy) if split[0] < split[1] else (0.0, 0.0)
-            seen = Watched(traffic.blocks, draws, traffic.trouble or early, traffic.restarts, traffic.gone)
-            wanted = [name for name in policy.guards if name not in TRAFFIC]
-            return self._with_feedback(seen, wanted, position, policy, traffic.span.start, now) if wanted else seen
         except WatchError as error:
             return Watched({}, trouble=str(error))
+        # What traffic proves counts, whether or not the rest can be asked.
+        seen = Watched(traffic.blocks, trouble=traffic.trouble or early, restarts=traffic.restarts, gone=traffic.gone)
+        split = max(settled, traffic.span.start), traffic.span.end
+        if split[0] < split[1]:
+            try:
+                seen = replace(seen, draws=self.traffic.draws(*split, policy))
+            except WatchError as error:
+                seen = replace(seen, trouble=seen.trouble or str(error))
+        try:
+            return self._with_feedback(seen, position, policy, traffic.span.start, now)
+        except WatchError as error:
+            return replace(seen, trouble=seen.trouble or str(error))
 
-    def _with_feedback(
-        self, seen: Watched, wanted: list[str], position: Position, policy: Policy, start: float, now: float
-    ) -> Watched:
+    def _with_feedback(self, seen: Watched, position: Position, policy: Policy, start: float, now: float) -> Watched:
+        wanted = [name for name in policy.guards if name not in TRAFFIC]
+        if not wanted:
+            return seen
         if unknown := [name for name in wanted if name not in FEEDBACK]:
             return replace(seen, trouble=f"Nobody counts {unknown[0]}; guards are {', '.join(TRAFFIC + FEEDBACK)}.")
         if self.feedback is None:

@@ -118,6 +118,8 @@ def _nearest(n: Floats, rate: Floats, m: Floats, canary: Floats, difference: flo
     if difference == 0:
         return np.asarray((n * rate + m * canary) / np.maximum(n + m, 1e-9))
     low = np.full(np.broadcast(n, rate).shape, max(0.0, -difference))
+    if abs(difference) >= 1:  # of one pair alone, and its slope is endless
+        return low
     high = np.full_like(low, min(1.0, 1.0 - difference))
     for _ in range(_HALVINGS):  # the sum is convex in r: follow its slope
         r = (low + high) / 2

@@ -1,13 +1,15 @@
 """What is seen of a step: how far each source has told of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pytest
 
 from delivery.pins import Pin
 from delivery.policy import Policy
 from delivery.position import Position
-from delivery.watching import FEEDBACK, Sources, Span, Traffic, empty
+from delivery.watching import FEEDBACK, FeedbackSource, Sources, Span, Traffic, WatchError, empty
+from evaluation.online import judge
 from evaluation.sequential import Blocks
 from tests.delivery.world import BEGIN
 
@@ -37,6 +39,37 @@ class Database:
     def read(self, digests: tuple[str, str], span: Span, attribution: int) -> dict[str, Blocks]:
         self.recorder.asked.append(span)
         return {name: empty(span.blocks) for name in FEEDBACK}
+
+
+class Away(Recorder):
+    """A canary whose every answer is an error, and everything but the count of answers is away."""
+
+    def read(self, since: float, until: float, policy: Policy) -> Traffic:
+        blocks = Blocks(*(np.full(3, float(count)) for count in (1000, 0, 1000, 1000)))
+        return Traffic(Span(since, policy.look_seconds, 3), {"errors": blocks}, restarts=1, gone="No pod is ready.")
+
+    def draws(self, since: float, until: float, policy: Policy) -> tuple[float, float]:
+        raise WatchError("Nobody counts draws.")
+
+
+class NoDatabase:
+    """Cannot be asked."""
+
+    def read(self, digests: tuple[str, str], span: Span, attribution: int) -> dict[str, Blocks]:
+        raise WatchError("The database of feedback does not answer.")
+
+
+@pytest.mark.parametrize("feedback", [None, NoDatabase()])
+def test_what_traffic_proves_counts_while_the_rest_is_away(feedback: FeedbackSource | None) -> None:
+    """A broken canary is taken back, whoever else cannot be asked; and without the rest nothing passes."""
+    policy = Policy(look_seconds=15, settle_seconds=0)
+    seen = Sources(Away(), feedback).watch(STEP, policy, BEGIN + 600)
+    assert seen.trouble == "Nobody counts draws."
+    assert (seen.restarts, seen.gone) == (1, "No pod is ready.")
+    assert seen.blocks["errors"].canary_bad.sum() == 3000
+    verdict = judge(replace(seen, gone=""), 50, policy.bars(), policy.levels())
+    assert verdict.word == "fail"
+    assert "errors" in verdict.reason
 
 
 @pytest.mark.parametrize("attribution", [5, 15, 60])

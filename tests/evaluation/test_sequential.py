@@ -121,6 +121,14 @@ def test_the_interval_of_a_difference_holds_it_and_narrows() -> None:
     assert difference_interval(one([], [], [], []), 0.05) == (-1.0, 1.0)
 
 
+def test_an_interval_reaches_the_edge() -> None:
+    """Where every answer of one arm is bad and none of the other."""
+    low, high = difference_interval(one([1000, 1000], [0, 0], [1000, 1000], [1000, 1000]), 0.05)
+    assert 0.9 < low < high == pytest.approx(1)
+    low, high = difference_interval(one([1000, 1000], [1000, 1000], [1000, 1000], [0, 0]), 0.05)
+    assert -0.9 > high > low == pytest.approx(-1)
+
+
 def _parts(blocks: Blocks) -> tuple[Floats, ...]:
     return blocks.control, blocks.control_bad, blocks.canary, blocks.canary_bad
 
