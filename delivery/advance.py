@@ -17,7 +17,7 @@ from delivery.pins import Pin, pin_path
 from delivery.policy import Policy
 from delivery.position import Position, held, locate, read_policy
 from delivery.probing import Finding, Question, Services, probe, questions, shadow
-from delivery.promotion import mirror, verified
+from delivery.promotion import mirror, reservations, verified
 from delivery.report import Report, check_pass
 from delivery.road import Road
 from delivery.rollback import Reason, give_back, roll_back
@@ -242,9 +242,10 @@ def _go_on(promoter: Promoter, position: Position, policy: Policy, finding: Find
             return None
         return (_proposal if missing else _change)(promoter, position, environment, pin, finding)
 
+    notes: list[str] = []
     if (environment == "canary" and position.stage == "staging") or environment == "production":
         try:
-            verified(road, pin)
+            notes = reservations(verified(road, pin), position.production)
         except SegueError as error:
             return Step("waits", position, str(error))
     commit = road.repository.change(decide)
@@ -252,7 +253,7 @@ def _go_on(promoter: Promoter, position: Position, policy: Policy, finding: Find
         return Step("moved", position, "Somebody else was quicker; looking again.")
     if missing:
         return Step("waits", position, missing, "" if said else commit)
-    return Step("moved", position, finding.reason, commit, tuple(mirror(road, commit)))
+    return Step("moved", position, finding.reason, commit, (*notes, *mirror(road, commit)))
 
 
 def _proposal(promoter: Promoter, position: Position, environment: str, pin: Pin, finding: Finding) -> Change:

@@ -78,17 +78,17 @@ def promote(road: Road, order: Order) -> Move:
     report = _judged(road, version)
     road.store.verify(digest)
     pin = Pin(digest, version.number, report.digest, _weight(order))
-    before = Pin()
+    before, production = Pin(), Pin()
 
     def decide(commit: str) -> Change | None:
-        nonlocal before
-        before = road.pin(commit, order.environment)
+        nonlocal before, production
+        before, production = road.pin(commit, order.environment), road.pin(commit, "production")
         _check_way(road, commit, order, digest)
         done = before == pin and not road.quarantine(commit).find(digest)
         return None if done else _promotion(road, commit, order, pin, report)
 
     commit = road.repository.change(decide)
-    notes = [*_stale(road, commit, order, report), *mirror(road, commit)]
+    notes = [*reservations(report, production), *mirror(road, commit)]
     return Move(order.environment, pin, before, commit, tuple(notes))
 
 
@@ -221,11 +221,19 @@ def _promotion(road: Road, commit: str, order: Order, pin: Pin, report: Report) 
     return Change(files, subject, report.content.reason, trailers)
 
 
-def _stale(road: Road, commit: str, order: Order, report: Report) -> list[str]:
-    """Return a note if the bundle was judged against another incumbent than production has."""
-    judged = report.content.incumbent
-    standing = road.pin(commit, "production").digest
-    if order.environment == "production" or not standing or standing in (judged, report.content.bundle):
-        return []
-    against = short(judged) if judged else "no incumbent"
-    return [f"It was judged against {against}, and production has {short(standing)} now."]
+def reservations(report: Report, production: Pin) -> list[str]:
+    """Return what to know of a passing judgement before listeners get the bundle.
+
+    Args:
+        report: The judgement.
+        production: What stands in production before the bundle does.
+    """
+    content, standing, notes = report.content, production.digest, []
+    if standing and standing not in (content.incumbent, content.bundle):
+        against = short(content.incumbent) if content.incumbent else "no incumbent"
+        notes.append(f"It was judged against {against}, and production has {short(standing)} now.")
+    if content.foreign_dataset:
+        notes.append(
+            "It was judged on a dataset that it was not trained on; whether it had seen those playlists is not known."
+        )
+    return notes

@@ -12,6 +12,8 @@ from segue.files import sha256_bytes
 ALL = "all"
 INCUMBENT = "incumbent"
 Word = Literal["pass", "fail", "inconclusive"]
+JUDGED_ON = "test"
+"""Side of a dataset's split whose playlists took no part in training or in a choice."""
 
 
 class Comparison(BaseModel):
@@ -46,8 +48,10 @@ class Content(BaseModel):
     bundle: Digest
     incumbent: Digest | None
     dataset: Digest
+    foreign_dataset: bool
     synthetic: bool
     seed: int
+    split: str
     playlists: int
     k: int
     metrics: dict[str, dict[str, dict[str, float | None]]]
@@ -101,6 +105,11 @@ def check_pass(report: Report, digest: str) -> None:
     if content.verdict != "pass":
         raise PromotionError(
             f"The bundle {digest} has the verdict {content.verdict}, and only a pass can be promoted: {content.reason}"
+        )
+    if content.split != JUDGED_ON:
+        raise PromotionError(
+            f"The bundle {digest} was judged on {content.split} playlists, by which its settings were chosen; judge it "
+            f"on those of {JUDGED_ON} and publish that."
         )
     if doubt := _contradiction(content):
         raise PromotionError(

@@ -394,6 +394,7 @@ def test_the_rules_hold_for_what_a_commit_is_put_on(
     [
         (b"digest: [", "is no YAML"),
         (b"- a list", "holds no mapping"),
+        (b"1: x\ny: z\n", "its fields have to be"),
         (b"digest: ''\nversion: 0\nreport: ''\n", "its fields have to be"),
         (b"digest: sha256:12\nversion: 1\nreport: ''\nweight: 100\n", "digest 'sha256:12' is not sha256:"),
         (b"digest: ''\nversion: true\nreport: ''\nweight: 100\n", "its version is True"),
@@ -429,7 +430,25 @@ def test_a_note_tells_when_the_bundle_was_judged_against_another_incumbent(
     publish_bundle(bundles[0])
     promote_through(road, bundles[0])
     publish_bundle(bundles[1])
-    assert "judged against no incumbent" in promote(road, Order("staging")).notes[0]
+    for environment in ENVIRONMENTS:
+        assert "judged against no incumbent" in promote(road, Order(environment)).notes[0]
+    assert not promote(road, Order("production")).notes
+
+
+def test_a_note_tells_when_nobody_knows_whether_the_judging_playlists_were_trained_on(
+    road: Road, bundles: list[Bundle], publish_bundle: Publish
+) -> None:
+    publish_bundle(bundles[0], foreign_dataset=True)
+    assert "a dataset that it was not trained on" in promote(road, Order("staging")).notes[0]
+
+
+def test_a_pass_on_playlists_that_chose_the_settings_is_none(
+    road: Road, bundles: list[Bundle], publish_bundle: Publish
+) -> None:
+    publish_bundle(bundles[0], split="validation")
+    with pytest.raises(PromotionError, match="judged on validation playlists"):
+        promote(road, Order("staging"))
+    assert not road.pin(road.repository.head(), "staging")
 
 
 def test_a_pin_says_what_it_read() -> None:
