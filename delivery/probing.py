@@ -88,14 +88,16 @@ class HttpServices:
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
                 told = json.load(response)
+                digest = str(told["model"]["digest"])
+                uris = tuple(str(track["track_uri"]) for track in told["recommended_tracks"])
         except urllib.error.HTTPError as error:
             error.close()
             return Answer(error.code, seconds=time.perf_counter() - begun)
         except (*NO_ANSWER, ValueError) as error:
             raise WatchError(f"Nobody answers at {url} ({error}).") from error
-        seconds = time.perf_counter() - begun
-        uris = tuple(str(track["track_uri"]) for track in told["recommended_tracks"])
-        return Answer(200, str(told["model"]["digest"]), uris, seconds)
+        except (LookupError, TypeError) as error:
+            raise WatchError(f"What answers at {url} is no service of Segue; see SEGUE_SERVICES.") from error
+        return Answer(200, digest, uris, time.perf_counter() - begun)
 
     def load(self, environment: str, digest: str, asked: Sequence[Question], rate: float, seconds: float) -> Load:
         """Send POST /predict, by no proxy, with what one process behind the address used meanwhile."""

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from segue.errors import InputError
@@ -39,6 +40,17 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("MLFLOW_TRACKING_URI"),
         description="MLflow server (default: files under WORKSPACE).",
     )
+
+    @field_validator("services")
+    @classmethod
+    def _an_address(cls, services: str) -> str:
+        try:
+            told = urlsplit(services.format(environment="staging"))
+        except (LookupError, ValueError) as error:
+            raise ValueError("the only placeholder is {environment}") from error
+        if told.scheme not in ("http", "https") or not told.hostname:
+            raise ValueError("it is no http:// or https:// address")
+        return services
 
     @property
     def store_address(self) -> str:

@@ -163,6 +163,14 @@ def test_who_gives_no_whole_answer_is_asked_again_later(answer: bytes) -> None:
         HttpServices(url).ask("staging", {"tracks": []})
 
 
+@pytest.mark.parametrize("body", [b"[]", b"null", b'{"model": 3}', b'{"model": {"digest": "x"}}'])
+def test_an_answer_of_another_program_is_none(body: bytes) -> None:
+    """It may be the next one's that gets the port; who watches a promotion does not end by it."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with broken_server(answer) as url, pytest.raises(WatchError, match="is no service of Segue; see SEGUE_SERVICES"):
+        HttpServices(url).ask("staging", {"tracks": []})
+
+
 @pytest.mark.parametrize("late, word", [(0.001, "fail"), (0.2, "inconclusive")])
 def test_slowness_of_our_own_is_no_proof(world: World, bundles: list[Bundle], late: float, word: str) -> None:
     """Where the requests themselves left late, this machine was too busy to tell."""
