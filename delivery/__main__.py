@@ -63,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SegueError as error:
         print(f"segue {options.verb}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"segue {options.verb}: {error.filename or 'A file'} cannot be used ({error.strerror}).", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"segue {options.verb}: stopped; call it again to go on.", file=sys.stderr)
         return 130

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from segue.errors import InputError, SegueError
-from segue.files import write_whole
+from segue.files import whole_file, write_whole
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -62,13 +62,12 @@ class FolderObjects:
         return str(self._root)
 
     def put(self, name: str, source: Path) -> None:
-        """Copy beside the target and rename, so that a reader never sees half a file."""
+        """Copy beside the target and rename, so that a reader never sees half a file, and two writers share none."""
         target = self._root / name
-        half = target.with_name(f".{target.name}.half")
         with _disk(self.address):
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, half)
-            half.replace(target)
+            with source.open("rb") as data, whole_file(target) as file:
+                shutil.copyfileobj(data, file)
 
     def write(self, name: str, data: bytes) -> None:
         """Write the file whole."""

@@ -69,7 +69,7 @@ class Pin:
 
 def _pin_problem(value: Mapping[str, Any]) -> str:
     """Return why a mapping is no pin, or ""."""
-    if unknown := sorted(set(value) ^ set(_FIELDS)):
+    if unknown := sorted(map(str, set(value) ^ set(_FIELDS))):
         return f"its fields have to be {', '.join(_FIELDS)} (see {unknown[0]!r})"
     for name, kind in _FIELDS.items():
         if type(value[name]) is not kind:  # bool is an int to isinstance

@@ -90,7 +90,7 @@ class Policy(BaseModel):
             PromotionError: The bytes are no policy; nothing is promoted by a rule that cannot be read.
         """
         try:
-            return cls.model_validate(yaml.safe_load(data or b"") or {})
+            return cls.model_validate({} if (given := yaml.safe_load(data or b"")) is None else given)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "the whole"

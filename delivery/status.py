@@ -112,11 +112,24 @@ def fetch_to(road: Road, environment: str | None, version: int | None, target: P
     Returns "" where nothing is pinned in the environment, and makes no folder then.
 
     Raises:
-        InputError: The registry has no such version.
+        InputError: The registry has no such version, or ``target`` holds something else than a bundle.
         SegueError: The store does not hold the bundle, or holds another one.
     """
     digest = named(road, environment, version)
-    return road.store.fetch(digest, target).digest if digest else ""
+    if not digest:
+        return ""
+    _refuse_other(target)
+    return road.store.fetch(digest, target).digest
+
+
+def _refuse_other(target: Path) -> None:
+    """Refuse to replace anything but an earlier bundle."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    try:
+        Bundle.open(target)
+    except BundleError as error:
+        raise InputError(f"{target} holds something else than a bundle; name a new or empty folder.") from error
 
 
 def named(road: Road, environment: str | None, version: int | None) -> str:

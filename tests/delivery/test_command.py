@@ -10,6 +10,7 @@ import pytest
 
 from delivery.__main__ import main
 from segue.bundle import Bundle
+from segue.errors import InputError
 from tests.delivery.reports import write_report
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +51,25 @@ def test_the_road_by_hand(
     assert segue(workspace, "audit", "--format", "json") == 0
     assert json.loads(capsys.readouterr().out)[0]["reason"] == "bad"
     _check_status(workspace, bundles[0], capsys)
+    _check_fetch(workspace, tmp_path, bundles[0], capsys)
+
+
+def _check_fetch(workspace: Path, tmp_path: Path, bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    """An earlier bundle is replaced, and nothing else is."""
+    place, work = tmp_path / "incumbent", tmp_path / "work"
+    fetch = ("fetch", "--version", "1", "--output")
+    for _ in range(2):
+        assert segue(workspace, *fetch, place) == 0
+        assert Bundle.open(place).digest == bundle.digest
+    work.mkdir()
+    (work / "thesis.txt").write_text("years")
+    (work / "manifest.json").write_bytes((place / "manifest.json").read_bytes())
+    for taken in (work, work / "thesis.txt"):
+        assert segue(workspace, *fetch, taken) == 1
+        assert f"{taken} holds something else than a bundle" in capsys.readouterr().err
+    assert segue(workspace, *fetch, work / "thesis.txt" / "x") == 1
+    assert capsys.readouterr().err == f"segue fetch: {work / 'thesis.txt'} cannot be used (File exists).\n"
+    assert (work / "thesis.txt").read_text() == "years"
 
 
 def _check_status(workspace: Path, bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,6 +164,9 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     settings = read_settings(workspace=Path("w"))
     assert settings.store_address == str(Path("w/store").absolute())
     assert (settings.tracking, settings.artifacts) == ("http://tracking", "")
+    for wrong in ("http://{namespace}", "segue-{environment}", "http://{environment", "ftp://{environment}"):
+        with pytest.raises(InputError, match="SEGUE_SERVICES"):
+            read_settings(services=wrong)
 
 
 def test_the_docs_name_every_setting_and_every_verb() -> None:

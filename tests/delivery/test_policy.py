@@ -30,6 +30,8 @@ def test_without_a_file_the_defaults_hold() -> None:
         (b"guards: {errors: {margin: 2}}", "guards.errors.margin"),
         (b"a: [", "is no YAML"),
         (b"- 1", "the whole"),
+        (b"[]", "the whole"),
+        (b"false", "the whole"),
     ],
 )
 def test_a_rule_that_cannot_be_read_is_none(text: bytes, problem: str) -> None:

@@ -1,6 +1,8 @@
 """One store of bundles on two kinds of objects: a folder, and S3 as a real server on this machine speaks it."""
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -54,6 +56,23 @@ def test_a_bundle_comes_back_as_it_went_in(store: BundleStore, bundles: list[Bun
     for name in ("manifest.json", *bundles[0].manifest.files):
         assert back.file(name).read_bytes() == bundles[0].file(name).read_bytes()
     assert store.address(bundles[0].digest).endswith(f"/bundles/sha256/{bundles[0].digest[7:]}")
+
+
+def test_two_who_put_the_same_file_do_not_meet(tmp_path: Path) -> None:
+    """Each writes a file of its own, and the last one to end is read."""
+    objects, slow, quick = FolderObjects(tmp_path / "store"), tmp_path / "slow", tmp_path / "quick"
+    os.mkfifo(slow)
+    quick.write_bytes(b"quick")
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(objects.put, "model", slow)
+        with slow.open("wb") as stream:  # opens when the other end is read
+            stream.write(b"slo")
+            objects.put("model", quick)
+            assert objects.read("model") == b"quick"
+            stream.write(b"w")
+        begun.result(timeout=60)
+    assert objects.read("model") == b"slow"
+    assert [file.name for file in (tmp_path / "store").iterdir()] == ["model"]
 
 
 def test_putting_again_changes_nothing(store: BundleStore, bundles: list[Bundle]) -> None:
