@@ -69,7 +69,7 @@ def _where(outcome: Outcome) -> str:
     if service := outcome.service:
         lines += [
             f"page        {service.url}/",
-            f"API         {service.url}/predict (POST), described at {service.url}/docs",
+            f"API         {service.url}/predict (POST), described at {service.url}/openapi.json",
             f"it says     {_says(outcome.answer)}",
             *([_stood(load)] if (load := outcome.load) else []),
             f"serving     version {service.version} ({short(service.digest)}); stop it with: make stop",
