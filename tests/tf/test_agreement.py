@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.ground.locks import ROOT
 
@@ -30,6 +31,17 @@ def test_the_provider_that_is_built_is_the_one_that_is_asked_for(root: str) -> N
 def test_every_way_to_machines_asks_the_same_of_the_nodes(root: str) -> None:
     """What modules/nodes takes is a variable of every root, so that one set of values fits all of them."""
     assert _variables(TF / "modules" / "nodes") <= _variables(TF / root)
+
+
+def test_the_gateway_is_opened_where_it_listens() -> None:
+    """The default of gateway_ports, on its page too, is the node port of Traefik's service."""
+    services = yaml.safe_load_all((ROOT / "k8s" / "platform" / "traefik" / "traefik.yaml").read_text())
+    listens = {port["nodePort"] for one in services if one["kind"] == "Service" for port in one["spec"]["ports"]}
+    variables = (TF / "kvm" / "variables.tf").read_text()
+    [opened] = re.findall(r'^variable "gateway_ports" \{[^}]*?default\s+= \[([\d, ]+)\]', variables, re.MULTILINE)
+    page = (ROOT / "docs" / "machines.md").read_text()
+    [said] = re.findall(r"^\| `gateway_ports` \| ([\d, ]+) \|", page, re.MULTILINE)
+    assert listens == {int(port) for port in opened.split(",")} == {int(port) for port in said.split(",")}
 
 
 @pytest.mark.parametrize("root", ROOTS)

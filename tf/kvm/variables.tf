@@ -128,7 +128,7 @@ variable "gateway_cidrs" {
 variable "gateway_ports" {
   description = "Ports at which the cluster's gateway listens on a node."
   type        = set(number)
-  default     = [30080, 30443]
+  default     = [30000]
   nullable    = false
 
   validation {

@@ -103,13 +103,12 @@ run "nodes_and_pods_reach_each_other_and_nobody_else_reaches_them" {
 
 run "the_gateway_opens_only_to_who_is_named" {
   variables {
-    gateway_ports = [30443]
     gateway_cidrs = ["0.0.0.0/0"]
   }
 
   assert {
     condition = [for rule in values(openstack_networking_secgroup_rule_v2.entry) : rule.port_range_min
-    if rule.remote_ip_prefix == "0.0.0.0/0"] == [30443]
+    if rule.remote_ip_prefix == "0.0.0.0/0"] == [30000]
     error_message = "The rules of the entry are ${jsonencode(openstack_networking_secgroup_rule_v2.entry)}."
   }
 }
