@@ -129,7 +129,7 @@ def stand_ins(tracks: Mapping[str, Sequence[int]], artists: Sequence[str], seeds
     """Return what speaks for tracks that a catalogue lacks: their artist's most popular track that is no seed.
 
     A new track says little by its words and much by its artist, but less than a seed does: where more tracks are known
-    than lacking, nothing stands in. docs/quality.md has what that is worth.
+    than lacking, nothing stands in. docs/research.md has what that is worth.
 
     Args:
         tracks: What `tracks_of` found.

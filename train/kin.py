@@ -2,7 +2,7 @@
 
 A vector of 128 numbers draws tracks near that are heard together, and blurs who made them. Where a playlist holds an
 artist, or an album, more than once, it will likely hold it again: on playlists of which any tracks are shown that is
-worth .015 NDCG (docs/quality.md).
+worth .015 NDCG (docs/research.md).
 """
 
 import torch
@@ -13,11 +13,11 @@ from train.skeleton import CASES, CatalogueTensors
 
 FADE = 0.9
 """By what power earlier tracks count less, at all numbers of tracks: an artist whose tracks were added one after the
-other is done with sooner than one who came last. With 25 first tracks that is worth .003 NDCG (docs/quality.md)."""
+other is done with sooner than one who came last. With 25 first tracks that is worth .003 NDCG (docs/research.md)."""
 
 LACKING = 3.0
 """For how many tracks of its artist one speaks that the catalogue lacks, where it does: it has no neighbours and no
-vector that learned who is heard with it, only words. Validation gains until there (docs/quality.md)."""
+vector that learned who is heard with it, only words. Validation gains until there (docs/research.md)."""
 
 
 class Kin(nn.Module):

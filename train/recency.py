@@ -2,8 +2,8 @@
 
 The vectors know nothing of places. So the mean of the seeds, and the votes of their neighbours, count a track by a
 power of how many tracks of the playlist came after it. Validation chooses the power by number of tracks: long playlists
-gain much, short ones nothing, and those of which any tracks are shown lose (docs/quality.md): where the tracks stand in
-no order, all count alike. The votes of artists and albums have a power of their own (`train.kin`).
+gain much, short ones nothing, and those of which any tracks are shown lose (docs/research.md): where the tracks stand
+in no order, all count alike. The votes of artists and albums have a power of their own (`train.kin`).
 """
 
 import torch

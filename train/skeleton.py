@@ -21,8 +21,8 @@ UNSEEN = 0.25
 """Added to the score of a track without a past, beside the bias that training gives to tracks whose past it hides.
 
 On real playlists it finds a quarter more of such tracks and costs nothing that shows; twice as much costs .0005 NDCG
-(docs/quality.md). Validation cannot choose it: a catalogue's unseen tracks are those that validation and test playlists
-hold, so they look far likelier there than new tracks are.
+(docs/research.md). Validation cannot choose it: a catalogue's unseen tracks are those that validation and test
+playlists hold, so they look far likelier there than new tracks are.
 """
 
 
@@ -36,7 +36,7 @@ def case_of(counts: Tensor, ordered: Tensor, fewest: int = 21) -> Tensor:
     """Return the case (B,) of playlists: `ANY` from ``fewest`` tracks on in no order, else the bucket.
 
     A playlist's first tracks, and as many of any of its tracks, want different weights, and nothing but who asks tells
-    one from the other (docs/quality.md).
+    one from the other (docs/research.md).
 
     Args:
         counts: (B,) tracks of each.

@@ -1,7 +1,7 @@
 """Weights that validation chooses once training is done: of titles, second skeleton, recency and all that votes.
 
 Tracks that no training playlist holds take no part in a choice: a catalogue's are in it because a playlist of
-validation or test holds them, so that whatever ranks them high would look better than it is (docs/quality.md).
+validation or test holds them, so that whatever ranks them high would look better than it is (docs/research.md).
 """
 
 import math
@@ -27,7 +27,7 @@ def weigh_titles(
     """Set how much the title counts, by number of seeds, to the choice that ranks validation best.
 
     Training alone overrates titles, the more seeds the worse: a few thousand of them are soon learnt by heart. On real
-    playlists this is worth .007 NDCG at one seed and .011 at ten and more (docs/quality.md).
+    playlists this is worth .007 NDCG at one seed and .011 at ten and more (docs/research.md).
     """
     model.reads_language = model.asks_second = False
     _weigh(model.playlist.title_weight, model, training, choices, alone=1.0)
@@ -37,7 +37,7 @@ def weigh_second(model: Ranker, training: Training, choices: tuple[float, ...] =
     """Set the second skeleton's share to the choice that ranks validation best, all numbers of seeds together.
 
     One share for all: the served graph then adds up biases once, not for each request. Validation says whether there
-    is one, not how large: a few hundred playlists tell .2 from .5 by chance alone (docs/quality.md).
+    is one, not how large: a few hundred playlists tell .2 from .5 by chance alone (docs/research.md).
     """
     if model.second is None:
         return
@@ -61,7 +61,7 @@ def weigh_fold_in(
     """Set how much the exact fold-in counts, by number of seeds, to the choice that ranks validation best.
 
     It solves with the vectors that the skeleton's training left, and so is told of them here. With fewer than
-    ``fewest`` seeds it stays silent: there the validation's gain did not hold on further playlists (docs/quality.md).
+    ``fewest`` seeds it stays silent: there the validation's gain did not hold on further playlists (docs/research.md).
     """
     model.reads_language, model.asks_second = False, True
     known = torch.nonzero(model.tracks.catalogue.count).squeeze(1)
@@ -95,7 +95,7 @@ def weigh_kin(
     """Set how much a playlist's artists and albums count, by number of seeds, where that is proven to rank better.
 
     Both begin at nothing, and artists are weighed first. What is not proven is silent: with a few first tracks the
-    validation's gain did not hold on further playlists (docs/quality.md).
+    validation's gain did not hold on further playlists (docs/research.md).
     """
     if model.kin is not None:
         model.reads_language, model.asks_second = False, True
