@@ -21,6 +21,7 @@ LYRICS, FEATURES = "lyrics.parquet", "features.parquet"
 VALIDATION_JSON, VALIDATION_HTML = "validation.json", "validation.html"
 SIDES = ("train", "validation", "test")
 _REQUIRED = (TRACKS, PLAYLISTS, ENTRIES, SPLIT, VALIDATION_JSON, VALIDATION_HTML)
+_TOLD = ("synthetic", "seed", "counts", "sources")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +119,30 @@ class Dataset:
             ) from error
 
 
+def holds_only_a_dataset(folder: Path) -> bool:
+    """Return whether a folder has a dataset's manifest, of any version, and no file that is none of a dataset's.
+
+    Bundles, and many other things, have a ``manifest.json`` as well. The tables may be damaged: such a dataset is made
+    again.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    if not {path.name for path in folder.iterdir()} <= {MANIFEST, LYRICS, FEATURES, *_REQUIRED}:
+        return False
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return False
+    return isinstance(manifest, dict) and {"schema_version", "files", *_TOLD} <= manifest.keys()
+
+
 def _manifest(data: bytes, path: Path) -> Mapping[str, Any]:
     try:
         manifest = json.loads(data)
         version, files = manifest["schema_version"], manifest["files"]
         missing = [name for name in _REQUIRED if name not in files]
-        missing += [name for name in ("synthetic", "seed", "counts", "sources") if name not in manifest]
+        missing += [name for name in _TOLD if name not in manifest]
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"The manifest of the dataset at {path} is damaged ({error!r}); ingest again.") from error
     if version != SCHEMA_VERSION:

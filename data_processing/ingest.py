@@ -1,7 +1,7 @@
 """Playlists in, a whole dataset out: read, check, clean, split, write."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +87,7 @@ def ingest(
         LostProcessError: A process was killed.
     """
     options = options or Options()
-    refuse_foreign(output, contract.MANIFEST, paths)
+    refuse_foreign(output, contract.holds_only_a_dataset, paths)
     found = find_sources(paths, options.format)
     try:
         with _parts_folder(output) as folder, working(options.processes or cores()) as work:
@@ -121,16 +121,25 @@ def _parts_folder(output: Path) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def refuse_foreign(output: Path, marker: str, inputs: Sequence[Path] = ()) -> None:
+def refuse_foreign(output: Path, ours: Callable[[Path], bool], inputs: Sequence[Path] = ()) -> None:
     """Refuse to replace a folder that we did not write, or that holds an input.
 
+    Args:
+        output: The folder that would be replaced.
+        ours: Whether a folder holds what the command writes, and nothing else.
+        inputs: What the command reads.
+
     Raises:
-        InputError: ``output`` is a file, a folder of other things, or an input stands in it.
+        InputError: ``output`` is a file, a folder of other things, or cannot be read; or an input stands in it.
     """
-    if output.is_file() or (output.is_dir() and any(output.iterdir()) and not (output / marker).is_file()):
-        raise InputError(
-            f"{output} holds something else than what this command writes (no {marker}); name a new or empty folder."
-        )
+    try:
+        if output.is_file() or (output.is_dir() and any(output.iterdir()) and not ours(output)):
+            raise InputError(
+                f"{output} holds something else than what this command writes; name a new or empty folder, or remove "
+                "this one yourself if nothing in it is needed."
+            )
+    except OSError as error:
+        raise InputError(f"The folder {output} cannot be read ({error.strerror}); check its rights.") from error
     target = output.resolve()
     for path in inputs:
         if path.resolve().is_relative_to(target):

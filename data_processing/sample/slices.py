@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from data_processing.ingest import refuse_foreign
 from data_processing.processes import cores
+from data_processing.readers.open_file import first_bytes
 from data_processing.sample.playlists import DAY_ZERO, draw_theme, draw_tracks, followers
 from data_processing.sample.sleeves import artist_names, sleeves
 from data_processing.sample.titles import draw_title
@@ -20,6 +22,9 @@ from segue.errors import InputError
 from segue.files import whole_directory
 
 _A_SLICE = 1000
+_NAME = re.compile(r"mpd\.slice\.\d+-\d+\.json\.gz")
+_MADE_UP = re.compile(rb'\s*\{\s*"info":\s*\{[^{}]*"synthetic":\s*true')
+_HEAD = 1 << 10  # bytes; a slice begins with its info
 _FEWEST_TRACKS = 500
 
 
@@ -44,7 +49,7 @@ def write_sample(
     if playlists < 1 or tracks < _FEWEST_TRACKS:
         raise InputError(f"A sample needs at least one playlist and {_FEWEST_TRACKS} tracks to choose from.")
     slices = [range(start, min(start + _A_SLICE, playlists)) for start in range(0, playlists, _A_SLICE)]
-    refuse_foreign(output, _slice_name(slices[0]))
+    refuse_foreign(output, _holds_only_a_sample)
     random = np.random.default_rng(seed)
     world = make_world(tracks, random)
     try:
@@ -68,6 +73,18 @@ def _write_slices(world: World, places: Mapping[Path, range], seed: int, random:
         rows = list(_playlists(world, artists, sleeve, numbers, random))
         text = json.dumps({"info": info, "playlists": rows}, ensure_ascii=False)
         path.write_bytes(gzip.compress(text.encode(), compresslevel=5, mtime=0))
+
+
+def _holds_only_a_sample(folder: Path) -> bool:
+    """Return whether every file is a slice that says of itself that it was made up: the real set has the same names."""
+    return all(_NAME.fullmatch(path.name) and _is_made_up(path) for path in folder.iterdir())
+
+
+def _is_made_up(path: Path) -> bool:
+    try:
+        return _MADE_UP.match(first_bytes(path, _HEAD)) is not None
+    except InputError:  # a damaged slice could be anybody's
+        return False
 
 
 def _slice_name(numbers: range) -> str:

@@ -108,15 +108,51 @@ def test_an_unreadable_file(earlier: Dataset, capsys: pytest.CaptureFixture[str]
     still_whole(earlier)
 
 
-def test_it_does_not_replace_what_it_did_not_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder of other things as --output is refused, as is one that holds the input."""
+def a_bundle(folder: Path) -> None:
+    (folder / "manifest.json").write_text('{"schema_version": 3, "files": {"model.onnx": {}}}')
+    (folder / "model.onnx").write_text("weights")
+
+
+def a_manifest_of_something(folder: Path) -> None:
+    (folder / "manifest.json").write_text('{"name": "a page"}')
+
+
+def a_dataset_and_a_thesis(folder: Path) -> None:
+    ingest([write_slice(folder.parent / "in.json", [playlist(0, [1, 2])])], folder)
+    (folder / "thesis.txt").write_text("…")
+
+
+@pytest.mark.parametrize("fill", [a_bundle, a_manifest_of_something, a_dataset_and_a_thesis])
+def test_it_does_not_replace_what_it_did_not_write(
+    fill: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder of other things as --output is refused: a manifest's name says nothing, and a file beside it counts."""
     path = write_slice(tmp_path / "music" / "mpd.slice.0-9.json", [playlist(0, [1, 2])])
-    assert main(["ingest", str(path), "--output", str(path.parent)]) == 1
-    assert "holds something else" in capsys.readouterr().err
-    (path.parent / "manifest.json").write_text("{}")
-    assert main(["ingest", str(path), "--output", str(path.parent)]) == 1
+    (tmp_path / "mine").mkdir()
+    fill(tmp_path / "mine")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "mine").iterdir()}
+    assert main(["ingest", str(path), "--output", str(tmp_path / "mine")]) == 1
+    assert "holds something else than what this command writes; name a new or empty folder" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in (tmp_path / "mine").iterdir()} == before
+
+
+def test_it_does_not_replace_what_it_reads(earlier: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that holds the input is refused, also where it is a dataset."""
+    assert main(["ingest", str(earlier.path / "entries.parquet"), "--output", str(earlier.path)]) == 1
     assert "name another output" in capsys.readouterr().err
-    assert path.exists()
+    still_whole(earlier)
+
+
+@pytest.mark.parametrize("damage", ["a table", "the schema version"])
+def test_a_dataset_that_does_not_open_is_replaced(damage: str, tmp_path: Path, earlier: Dataset) -> None:
+    """Ingest again, as the sentence about the damage says."""
+    if damage == "a table":
+        (earlier.path / "split.parquet").unlink()
+    else:
+        manifest = {**earlier.manifest, "schema_version": 0}
+        (earlier.path / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["ingest", str(tmp_path / "good"), "--output", str(earlier.path)]) == 0
+    still_whole(earlier)
 
 
 def run(path: Path, output: Path, before: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:

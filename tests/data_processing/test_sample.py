@@ -20,6 +20,7 @@ from data_processing.sample.world import WIDE, make_world
 from segue.errors import InputError
 from segue.metrics import ndcg
 from segue.text import title_grams
+from tests.data_processing.made_up import playlist, write_slice
 
 Scores = NDArray[np.float64]
 
@@ -166,15 +167,25 @@ def track_uris(data: bytes) -> set[str]:
 
 
 def test_a_sample_replaces_only_a_sample(tmp_path: Path) -> None:
-    """A folder of other things is left alone, and so is one where the numbers make no sense."""
-    write_sample(tmp_path / "s", 20, 600, 0)
+    """An earlier one of any size is; a folder of other things stays, and so does one where numbers make no sense."""
+    write_sample(tmp_path / "s", 1020, 600, 0)
     write_sample(tmp_path / "s", 20, 600, 1)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "diary.txt").write_text("…")
+    assert [path.name for path in (tmp_path / "s").iterdir()] == ["mpd.slice.0-19.json.gz"]
+    (tmp_path / "s" / "diary.txt").write_text("…")
     with pytest.raises(InputError, match="holds something else"):
-        write_sample(tmp_path / "mine", 20, 600, 0)
+        write_sample(tmp_path / "s", 20, 600, 0)
     with pytest.raises(InputError, match="at least one playlist and 500 tracks"):
         write_sample(tmp_path / "t", 20, 499, 0)
+
+
+@pytest.mark.parametrize("info", [{}, {"synthetic": False}, {"about": "synthetic: true"}])
+def test_a_sample_does_not_replace_the_real_set(info: dict[str, Any], tmp_path: Path) -> None:
+    """Whose slices have the same names, here beside a made-up one."""
+    write_sample(tmp_path / "mpd", 20, 600)
+    real = write_slice(tmp_path / "mpd" / "mpd.slice.1000-1999.json.gz", [playlist(1000, [1, 2])], **info)
+    with pytest.raises(InputError, match="holds something else"):
+        write_sample(tmp_path / "mpd", 20, 600)
+    assert real.exists()
 
 
 @pytest.fixture(scope="module")
