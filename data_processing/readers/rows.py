@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -77,24 +77,62 @@ def _csv(stream: BinaryIO, path: Path) -> Rows:
         joined, encoding, errors="surrogateescape" if encoding != "utf-16" else "replace", newline=""
     )
     first = head.decode(encoding, "replace").partition("\n")[0]
-    reader = csv.reader(text, delimiter=delimiter(first))
     csv.field_size_limit(_LONGEST_FIELD)
-    try:
-        columns = [name.strip() for name in next(reader, [])]
-    except csv.Error as error:
-        raise InputError(f"{path} is no CSV ({error}); the first line must name the columns.") from error
+    rows = _csv_rows(text, delimiter(first), path)
+    columns = [name.strip() for name in next(rows, [])]
     if not any(columns):
         raise InputError(f"{path} is empty; the first line of a CSV must name its columns.")
-    return Rows(columns, _csv_rows(reader, len(columns), path))
+    width = len(columns)
+    return Rows(columns, (row if len(row) == width else [*row, *[""] * (width - len(row))][:width] for row in rows))
 
 
-def _csv_rows(reader: Any, width: int, path: Path) -> Iterator[Sequence[str]]:
+def _csv_rows(text: TextIO, sign: str, path: Path) -> Iterator[list[str]]:
+    """Yield the rows that are not empty.
+
+    A quote that nobody closes, or that another row's quote closes, has eaten the rows between. Within one line it is
+    harmless: databases write names such as "Heroes" - 2017 Remaster without quoting them.
+    """
+    lines = _Lines(text)
+    reader = csv.reader(lines, delimiter=sign, strict=True)
+    ended = 0  # the line in which the row before ended
+    while True:
+        try:
+            for row in reader:
+                ended = reader.line_num
+                if row:
+                    yield row
+            return
+        except csv.Error as error:
+            if reader.line_num > ended + 1:
+                raise _no_csv(ended + 1, path, error) from error
+            ended = reader.line_num
+            yield _leniently(lines.last, sign, ended, path)
+
+
+def _leniently(line: str, sign: str, number: int, path: Path) -> list[str]:
     try:
-        for row in reader:
-            if row:
-                yield row if len(row) == width else [*row, *[""] * (width - len(row))][:width]
+        return next(csv.reader([line], delimiter=sign))
     except csv.Error as error:
-        raise InputError(f"Line {reader.line_num} of {path} is no CSV ({error}); look for a stray quote.") from error
+        raise _no_csv(number, path, error) from error
+
+
+def _no_csv(line: int, path: Path, error: csv.Error) -> InputError:
+    return InputError(
+        f"The row of {path} that begins in line {line} is no CSV ({error}); look for a stray quote there: a quote "
+        "inside quotes is written twice."
+    )
+
+
+class _Lines:
+    """The lines of a text, the last of which can be read again."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._text, self.last = text, ""
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._text:
+            self.last = line
+            yield line
 
 
 def delimiter(header: str) -> str:

@@ -71,6 +71,43 @@ def test_latin_1_is_found_in_the_rows_that_it_damages(tmp_path: Path) -> None:
     assert report["rejected"]["encoding_damage"]["count"] == 1
 
 
+def many_rows(path: Path, line: int, text: str) -> Path:
+    """Write 200 rows of 40 playlists, one of them another text."""
+    rows = [f"{number // 5},Song {number},Artist {number}" for number in range(200)]
+    rows[line - 2] = text
+    path.write_text("\n".join(["playlist,track,artist", *rows, ""]))
+    return path
+
+
+@pytest.mark.parametrize("after", [None, '11,"Song, too",Artist', '11,"Song ""too""",Artist'])
+@pytest.mark.parametrize("quoted", ['9,Heroes,"David Bowie', '9,"Heroes,David Bowie'])
+def test_a_quote_that_nobody_closes_eats_no_rows(tmp_path: Path, quoted: str, after: str | None) -> None:
+    """Neither to the end of the file nor to the next quote: the sentence names the line where it stands."""
+    path = many_rows(tmp_path / "p.csv", 51, quoted)
+    if after is not None:
+        path.write_text(path.read_text().replace("11,Song 56,Artist 56", after))
+    with pytest.raises(InputError, match=r"The row of .*p\.csv that begins in line 51 is no CSV .* stray quote"):
+        ingest([path], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("text", "artist"),
+    [
+        ('9,Heroes,The "Thin White" Duke', 'The "Thin White" Duke'),
+        ('9,Heroes,"The ""Thin White"" Duke"', 'The "Thin White" Duke'),
+        ('9,Heroes,"Bowie, David"', "Bowie, David"),
+        ('9,Heroes,"David\nBowie"', "David\nBowie"),
+        ('9,Heroes,"Weird Al" Yankovic', "Weird Al Yankovic"),
+        ('9,Heroes,"David \\"Bowie\\""', 'David \\Bowie\\""'),
+    ],
+)
+def test_quotes_that_close_within_their_line_are_read(tmp_path: Path, text: str, artist: str) -> None:
+    """As CSV has them, and as people write them; the rows after it are not touched."""
+    dataset = ingest([many_rows(tmp_path / "p.csv", 51, text)], tmp_path / "out", Options(strict=True))
+    assert dataset.counts["entries"] == 200
+    assert artist in dataset.tracks()["artist"].to_pylist()
+
+
 def test_columns_are_mapped_by_options(tmp_path: Path) -> None:
     """Any column names do; a name that is not there is told with those that are."""
     (tmp_path / "p.csv").write_text("list;song;who;at\n7;One;A;1\n7;Two;B;0\n")
