@@ -21,6 +21,8 @@ Formats, options and the report: docs/data.md."""
 _SAMPLE_EXAMPLE = """example:
   python -m data_processing sample --output var/data --playlists 3000 --seed 0"""
 
+_MOST_NAMED = 5
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code: 0, or 1 with one sentence on standard error."""
@@ -142,7 +144,8 @@ def _ingest(given: argparse.Namespace) -> None:
     )
     found = find_sources(given.paths, given.format)
     if found.left_out:
-        print(f"Left out beside the slices: {', '.join(found.left_out)}.", file=sys.stderr)
+        more = f" and {len(found.left_out) - _MOST_NAMED:,} more" if len(found.left_out) > _MOST_NAMED else ""
+        print(f"Left out: {', '.join(found.left_out[:_MOST_NAMED])}{more}; the report names all.", file=sys.stderr)
     total = sum(source.path.stat().st_size for source in found.sources)
     with tqdm(total=total, unit="B", unit_scale=True, desc="reading", disable=None) as bar:
         dataset = ingest(given.paths, given.output, options, bar.update)

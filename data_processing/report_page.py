@@ -184,4 +184,5 @@ def _left_out(names: Sequence[str]) -> str:
     if not names:
         return ""
     rows = "".join(f"<li><code>{html.escape(name)}</code></li>" for name in names)
-    return f"<section><h2>Files that were not read</h2><p>They stand beside MPD slices.</p><ul>{rows}</ul></section>"
+    why = "They are of other kinds, stand beside MPD slices, or are links to folders, which are not followed."
+    return f"<section><h2>Files that were not read</h2><p>{why}</p><ul>{rows}</ul></section>"

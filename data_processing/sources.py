@@ -1,9 +1,11 @@
 """Which files to read, and as what: the formats that people bring, told apart by name and by their first bytes."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from data_processing.readers.exportify import is_exportify, read_exportify
 from data_processing.readers.jspf import read_jspf
@@ -25,7 +27,7 @@ _SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "jspf": (".jspf", ".json"),
 }
 _ANY = tuple(dict.fromkeys(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes if suffix != ".txt"))
-_SLICE = re.compile(r"mpd\.slice\..*\.json(\.gz)?")
+_SLICE = re.compile(r"mpd\.slice\..*\.json(\.gz)?", re.IGNORECASE)
 _MPD_SHAPE = re.compile(rb'"playlists"\s*:\s*\[')
 _JSPF_SHAPE = re.compile(rb'"playlist"\s*:\s*\{')
 _PEEK = 1 << 16
@@ -54,7 +56,7 @@ class Found:
 
     Attributes:
         sources: The files to read, in reading order.
-        left_out: Names of files beside them that are not read.
+        left_out: Names of what lies beside them and is not read: files of other kinds, folders behind links.
     """
 
     sources: tuple[Source, ...]
@@ -72,10 +74,11 @@ def find_sources(paths: Sequence[Path], form: str = "auto") -> Found:
     for group, path in enumerate(paths, start=1):
         files, beside = _files(path, form)
         for file in files:
-            name = file.relative_to(path).as_posix() if path.is_dir() else file.name
-            name = name if name not in sources else f"{group}/{name}"
+            name = _shown(file.relative_to(path)) if path.is_dir() else _shown(Path(file.name))
+            while name in sources:
+                name = f"{group}/{name}"
             sources[name] = Source(file, name, _format(file) if form == "auto" else form, group)
-        left_out += [file.relative_to(path).as_posix() for file in beside]
+        left_out += [_shown(file.relative_to(path)) for file in beside]
     return Found(tuple(sources.values()), tuple(left_out))
 
 
@@ -99,26 +102,51 @@ def _files(path: Path, form: str) -> tuple[list[Path], list[Path]]:
         return [path], []
     suffixes = _ANY if form == "auto" else _SUFFIXES[form]
     try:
-        inside = sorted((file for file in path.rglob("*") if file.is_file()), key=_natural)
+        inside = sorted(_visible(path), key=lambda file: (_natural(file), file.as_posix()))
+        files = [file for file in inside if _plain_name(file).endswith(suffixes) and file.is_file()]
     except OSError as error:
-        raise InputError(f"The folder {path} cannot be read ({error.strerror}); check its rights.") from error
-    visible = [file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)]
-    files = [file for file in visible if file.name.removesuffix(".gz").endswith(suffixes)]
+        named = error.filename or path
+        raise InputError(f"The folder {named} cannot be read ({error.strerror}); check its rights.") from error
     if not files:
-        raise InputError(f"The folder {path} holds no playlists: no file that ends in {', '.join(suffixes)} (or .gz).")
+        raise InputError(
+            f"The folder {path} holds no playlists: no file in it, or in a folder of it that is no link, ends in "
+            f"{', '.join(suffixes)} (or .gz)."
+        )
     slices = [file for file in files if _SLICE.fullmatch(file.name)] if form in ("auto", "mpd") else []
-    return (slices, [file for file in files if file not in set(slices)]) if slices else (files, [])
+    chosen = set(slices or files)
+    return slices or files, [file for file in inside if file not in chosen]
+
+
+def _visible(path: Path) -> Iterator[Path]:
+    """Yield the files of a folder and its sub-folders, and links to folders, which are not followed: not into loops."""
+    for folder, folders, files in os.walk(path, onerror=_raise):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        yield from (Path(folder) / name for name in [*files, *links] if not name.startswith("."))
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
+
+
+def _plain_name(path: Path) -> str:
+    return path.name.casefold().removesuffix(".gz")
+
+
+def _shown(path: Path) -> str:
+    """Return a name as text; an old archive may hold names whose bytes are no UTF-8."""
+    return path.as_posix().encode("utf-8", "replace").decode()
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
     """Return a sort key that reads numbers as numbers: slice 1000 stands after slice 0, not between 0 and 10000."""
     parts = re.split(r"(\d+)", path.as_posix())
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _format(path: Path) -> str:
     """Return the format of one file."""
-    plain = path.name.removesuffix(".gz").casefold()
+    plain = _plain_name(path)
     if plain.endswith((".json", ".jspf")):
         return _json_format(path)
     if plain.endswith(".parquet"):

@@ -24,6 +24,7 @@ _COLUMNS = {
 }
 _RUN = 1 << 13
 _ID = re.compile(r"[0-9A-Za-z]{22}")
+_SUFFIX = re.compile(r"(\.csv)?(\.gz)?$", re.IGNORECASE)
 _SEPARATOR = re.compile(r"(?<!\\), ")
 
 
@@ -61,7 +62,7 @@ def is_exportify(columns: Sequence[str]) -> bool:
 
 def playlist_name(path: Path) -> str:
     """Return the playlist's name from the file's: Exportify writes spaces as underscores."""
-    stem = path.name.removesuffix(".gz").removesuffix(".csv")
+    stem = _SUFFIX.sub("", path.name)
     return stem.replace("_", " ").strip()
 
 

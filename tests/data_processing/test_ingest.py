@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +205,59 @@ def test_an_mpd_folder_is_read_by_its_slices_only(tmp_path: Path, capsys: pytest
     (tmp_path / "holdouts").mkdir()
     (tmp_path / "mpd" / "holdout.slice.0-9.json").rename(tmp_path / "holdouts" / "holdout.json")
     assert ingest([tmp_path / "holdouts"], tmp_path / "out").counts["playlists"] == 1
+
+
+def test_what_is_not_read_of_a_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Suffixes count in any case; what has others, and what links lead to, is told of; what is hidden is not."""
+    rows = "Track URI,Track Name,Artist Name(s)\nmade:1,One,A\nmade:2,Two,B\n"
+    for name in (
+        "in/Road_trip.CSV",
+        "in/deep/later.csv",
+        "in/cover.jpg",
+        "in/.hidden/x.csv",
+        "in/.DS_Store",
+        "far/y.csv",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(rows)
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "far")
+    (tmp_path / "in" / "deep" / "loop").symlink_to(tmp_path / "in")
+    assert main(["ingest", str(tmp_path / "in"), "--output", str(tmp_path / "out")]) == 0
+    assert "Left out: cover.jpg, deep/loop, link; the report names all." in capsys.readouterr().err
+    dataset = Dataset.open(tmp_path / "out")
+    assert dataset.playlists()["name"].to_pylist() == ["Road trip", "later"]
+    assert report(dataset)["read"]["left_out_files"] == ["cover.jpg", "deep/loop", "link"]
+    assert "<code>deep/loop</code>" in (dataset.path / "validation.html").read_text()
+
+
+def test_a_folder_of_links_alone_holds_no_playlists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And the sentence says why."""
+    write_slice(tmp_path / "far" / "mpd.slice.0-9.json", [playlist(0, [1, 2])])
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "far")
+    assert main(["ingest", str(tmp_path / "in"), "--output", str(tmp_path / "out")]) == 1
+    assert "no file in it, or in a folder of it that is no link, ends in .json" in capsys.readouterr().err
+
+
+def test_files_of_one_name_are_all_read(tmp_path: Path) -> None:
+    """However their names meet: a folder's number before a name may be a folder's name as well."""
+    files = [tmp_path / name for name in ("c1/a.json", "c1/2/a.json", "c2/a.json", "c3/a.json")]
+    for number, file in enumerate(files):
+        write_slice(file, [playlist(number, [number, number + 1])])
+    dataset = ingest([tmp_path / "c1", files[2], files[3]], tmp_path / "out")
+    assert dataset.playlists()["source_id"].to_pylist() == ["1", "0", "2", "3"]
+    assert sorted(dataset.manifest["sources"]) == ["2/2/a.json", "2/a.json", "3/a.json", "a.json"]
+
+
+@pytest.mark.parametrize("name", ["1²3.json", os.fsdecode(b"caf\xe9.json")], ids=["a raised digit", "no UTF-8"])
+def test_odd_names_of_files(tmp_path: Path, name: str) -> None:
+    """What an old archive unpacked is read, and named in the manifest as far as that is text."""
+    write_slice(tmp_path / "in" / name, [playlist(0, [1, 2])])
+    write_slice(tmp_path / "in" / f"{name}.gz", [playlist(1, [1, 2])])
+    (tmp_path / "in" / f"{name}.jpg").write_text("…")
+    dataset = ingest([tmp_path / "in"], tmp_path / "out")
+    assert dataset.counts["playlists"] == 2
+    assert name.encode("utf-8", "replace").decode() in dataset.manifest["sources"]
 
 
 def test_synthetic_slices_make_a_synthetic_dataset(tmp_path: Path) -> None:
