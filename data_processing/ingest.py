@@ -18,7 +18,7 @@ from data_processing.gathered import Gathered
 from data_processing.hiding import hide
 from data_processing.merge import merge
 from data_processing.parts import Reading, read_parts
-from data_processing.processes import LostProcessError, Work, cores, working
+from data_processing.processes import LostProcessError, Work, cores, refuse_none, working
 from data_processing.readers.open_file import Progress, silent
 from data_processing.rejections import Rejections
 from data_processing.report import page, sizes, summary
@@ -63,8 +63,7 @@ class Options:
             raise InputError("--validation and --test are shares of the playlists: not negative, together below 1.")
         if not 0 <= self.hide_tracks < 1:
             raise InputError("--hide-tracks is a share of the tracks: not negative, and below 1.")
-        if self.processes is not None and self.processes < 1:
-            raise InputError("--processes is a number of processes: at least 1.")
+        refuse_none(self.processes)
 
 
 def ingest(
@@ -162,6 +161,8 @@ def _tables(gathered: Gathered, found: Found, options: Options, work: Work) -> t
     sides = split(keys, groups, options.seed, options.validation, options.test)
     if options.hide_tracks:
         cleaned, sides = hide(cleaned, sides, options.seed, options.hide_tracks)
+        if len(cleaned.playlists) == 0:
+            raise InputError(f"--hide-tracks {options.hide_tracks} leaves no playlist with two tracks; hide fewer.")
     tables = build_tables(gathered, cleaned, sides, work)
     copies = len(groups) - len(np.unique(groups))
     return tables, summary(gathered, cleaned, tables, rejections, copies, found)

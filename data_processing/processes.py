@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 from segue.cpu_limit import cpu_limit
-from segue.errors import SegueError
+from segue.errors import InputError, SegueError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,6 +24,16 @@ class LostProcessError(SegueError):
 def cores() -> int:
     """Return how many processes the cores are enough for; a container with a limit sees more than it may use."""
     return max(1, round(cpu_limit()))
+
+
+def refuse_none(processes: int | None) -> None:
+    """Refuse a number of processes that nothing can be done with; None stands for as many as there are cores.
+
+    Raises:
+        InputError: It is below 1.
+    """
+    if processes is not None and processes < 1:
+        raise InputError("--processes is a number of processes: at least 1.")
 
 
 class Work:

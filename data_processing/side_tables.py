@@ -84,7 +84,7 @@ def _features(path: Path, tracks: pa.Table) -> pa.Table:
         if name.casefold() in ("genre", "genres"):
             table["genres"] = pa.array([_listed(value) for value in values], pa.string())
         elif number not in names.columns and (numbers := _floats(values)) is not None:
-            table[name] = pa.array(numbers, pa.float32())
+            table[_clean(name)] = pa.array(numbers, pa.float32())
     return pa.table(table)
 
 

@@ -99,9 +99,13 @@ class JsonStream:
                     return value
                 if len(self._text) - end > _CHUNK:
                     raise self._broken("a comma is missing")
-            except (json.JSONDecodeError, RecursionError) as error:
-                if self._ended or len(self._text) - self._at > _MOST_ELEMENT or isinstance(error, RecursionError):
-                    raise self._broken(getattr(error, "msg", "nested too deep")) from error
+            except json.JSONDecodeError as error:
+                if self._ended or len(self._text) - self._at > _MOST_ELEMENT:
+                    raise self._broken(error.msg) from error
+            except RecursionError as error:
+                raise self._broken("nested too deep") from error
+            except ValueError as error:  # Python makes no number of more than 4,300 digits
+                raise self._broken("a number is too long") from error
             self._read(more)
             more *= 2
 

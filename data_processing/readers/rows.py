@@ -52,9 +52,13 @@ def open_rows(path: Path, progress: Progress = silent) -> Iterator[Rows]:
 
 def _parquet(path: Path, progress: Progress) -> Rows:
     try:
+        with path.open("rb") as raw:
+            zipped = raw.read(len(_PARQUET_MAGIC)) != _PARQUET_MAGIC
+        if zipped:
+            raise InputError(f"{path} is gzipped Parquet, which is read from its end; unpack it first.")
         file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path} is a truncated or damaged Parquet file ({error}); fetch it again.") from error
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
     return Rows(file.schema_arrow.names, _parquet_rows(file, path, progress))
 
 
@@ -62,10 +66,25 @@ def _parquet_rows(file: pq.ParquetFile, path: Path, progress: Progress) -> Itera
     share = path.stat().st_size / max(file.metadata.num_rows, 1)
     try:
         for batch in file.iter_batches(_BATCH_ROWS):
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            yield from zip(*(_values(batch, number, path) for number in range(batch.num_columns)), strict=True)
             progress(round(batch.num_rows * share))
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path} is a truncated or damaged Parquet file ({error}); fetch it again.") from error
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+
+
+def _values(batch: pa.RecordBatch, number: int, path: Path) -> list[Any]:
+    """Return a column's values; not all that Parquet can hold can be held by Python."""
+    try:
+        return list(batch.column(number).to_pylist())
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"The column {batch.schema.names[number]!r} of {path} holds text that is no UTF-8, or a date beyond the "
+            f"year 9999 ({error}); mend it, or write the table without it."
+        ) from error
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is a truncated or damaged Parquet file ({error}); fetch it again.")
 
 
 def _csv(stream: BinaryIO, path: Path) -> Rows:

@@ -45,7 +45,7 @@ def read_table(
         places = find_columns(rows.columns, columns, source)
         for identifier, run in groupby(rows.values, key=lambda row: _text(row[places["playlist"]])):
             while part := list(islice(run, _RUN)):
-                yield _playlist(part, source, str(identifier), (group, identifier), places)
+                yield _playlist(part, source, str(identifier), (group, str(identifier)), places)
 
 
 def find_columns(names: Sequence[str], wanted: Mapping[str, str], source: str) -> dict[str, int]:

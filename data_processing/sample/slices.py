@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from data_processing.ingest import refuse_foreign
-from data_processing.processes import cores
+from data_processing.processes import cores, refuse_none
 from data_processing.readers.open_file import first_bytes
 from data_processing.sample.playlists import DAY_ZERO, draw_theme, draw_tracks, followers
 from data_processing.sample.sleeves import artist_names, sleeves
@@ -44,10 +44,14 @@ def write_sample(
         processes: How many work at a wide world (`world.WIDE`), all cores if None; a smaller one needs only this.
 
     Raises:
-        InputError: The numbers are too small, or ``output`` holds something else or cannot be written.
+        InputError: The numbers are too small, the seed is negative, or ``output`` holds something else or cannot be
+            written.
     """
     if playlists < 1 or tracks < _FEWEST_TRACKS:
         raise InputError(f"A sample needs at least one playlist and {_FEWEST_TRACKS} tracks to choose from.")
+    if seed < 0:
+        raise InputError("--seed is a whole number that is not negative; name another.")
+    refuse_none(processes)
     slices = [range(start, min(start + _A_SLICE, playlists)) for start in range(0, playlists, _A_SLICE)]
     refuse_foreign(output, _holds_only_a_sample)
     random = np.random.default_rng(seed)

@@ -9,7 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data_processing.__main__ import main
@@ -51,6 +54,27 @@ def writer(text: str, name: str = "") -> Callable[[Path], None]:
     return write
 
 
+def table(path: Path, **columns: Any) -> Path:
+    """Write two rows of Parquet."""
+    words = {"playlist": ["1", "1"], "track": ["a", "b"], "artist": ["x", "y"]}
+    pq.write_table(pa.table({**words, **columns}), path)
+    return path
+
+
+def text_that_is_none(path: Path) -> None:
+    table(path.with_name("t.parquet"), album=pa.array([b"caf\xe9", b"b"], pa.binary()).view(pa.string()))
+
+
+def a_date_beyond_all_years(path: Path) -> None:
+    table(path.with_name("t.parquet"), added_at=pa.array([2**62, 0], pa.timestamp("us")))
+
+
+def gzipped_parquet(path: Path) -> None:
+    plain = table(path.with_name("t.parquet"))
+    path.with_name("t.parquet.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
@@ -68,6 +92,10 @@ def writer(text: str, name: str = "") -> Callable[[Path], None]:
         (writer("a,b\n1,2\n", "table.csv"), "has no column for the playlist"),
         (writer("playlist,artist\n1,2\n", "table.csv"), "has no column for the track"),
         (writer("PAR1 and no more", "table.parquet"), "truncated or damaged Parquet"),
+        (writer(f'{{"playlists": [{{"tracks": [{{"pos": {"1" * 5000}}}]}}]}}'), "(a number is too long)"),
+        (text_that_is_none, "The column 'album' of"),
+        (a_date_beyond_all_years, "mend it, or write the table without it"),
+        (gzipped_parquet, "is gzipped Parquet, which is read from its end; unpack it first."),
     ],
 )
 def test_bad_input_ends_in_one_sentence(

@@ -150,6 +150,13 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     assert playlists(dataset) == {"Mix": [("One", "A"), ("Two", "A"), ("Three", "A")], "": [("One", "A"), ("", "")]}
 
 
+def test_playlists_may_be_told_apart_by_any_type(tmp_path: Path) -> None:
+    """Lists, which nothing can be looked up by, too; they are no titles."""
+    table = pa.table({"playlist": [[1], [2], [1]], "track": ["a", "b", "c"], "artist": ["x", "x", "x"]})
+    pq.write_table(table, tmp_path / "p.parquet")
+    assert playlists(ingest([tmp_path / "p.parquet"], tmp_path / "out")) == {"": [("a", "x"), ("c", "x")]}
+
+
 OLD = '"Spotify ID","Artist IDs","Track Name","Album Name","Artist Name(s)","Duration (ms)","Added At","Genres"\n'
 NEW = '"Track URI","Track Name","Album Name","Artist Name(s)","Release Date","Duration (ms)","Added At","Genres"\n'
 LONG = '"Track URI","Track Name","Artist URI(s)","Artist Name(s)","Album Name","Track Duration (ms)","Added At"\n'
@@ -316,6 +323,16 @@ def test_several_tables_of_features_are_joined(tmp_path: Path) -> None:
         }
     with pytest.raises(InputError, match=r"numbers\.csv has a column tempo, as another table of features has"):
         ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=[*tables, tables[0]]))
+
+
+def test_a_table_of_features_with_a_header_in_latin_1(tmp_path: Path) -> None:
+    """As spreadsheets write it: the column keeps its numbers, and its name as far as that is text."""
+    (tmp_path / "p.csv").write_text("playlist,track,artist,uri\nM,One,A,x:1\nM,Two,B,x:2\n")
+    (tmp_path / "f.csv").write_bytes("uri,énergie\nx:1,0.5\n".encode("latin-1"))
+    features = ingest([tmp_path / "p.csv"], tmp_path / "out", Options(features=[tmp_path / "f.csv"])).features()
+    assert features is not None
+    assert features.column_names == ["track", "?nergie"]
+    assert features["?nergie"].to_pylist() == [0.5]
 
 
 def test_a_table_that_knows_no_track_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,6 +54,13 @@ def test_a_playlist_that_hardly_anything_is_left_of_does_not_teach(tmp_path: Pat
     assert 60 < len(dataset.side("train")) < 110  # .7 * .7 of some 160
 
 
+def test_hiding_all_is_refused(tmp_path: Path) -> None:
+    """Where every playlist teaches and none is left, the sentence names the option."""
+    path = write_slice(tmp_path / "mpd.slice.0-9.json", [playlist(0, [1, 2, 3])])
+    with pytest.raises(InputError, match=r"--hide-tracks 0\.99 leaves no playlist with two tracks; hide fewer"):
+        ingest([path], tmp_path / "out", Options(validation=0, test=0, hide_tracks=0.99))
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     """With the option's name."""

@@ -178,6 +178,15 @@ def test_a_sample_replaces_only_a_sample(tmp_path: Path) -> None:
         write_sample(tmp_path / "t", 20, 499, 0)
 
 
+@pytest.mark.parametrize("option", ["--seed", "--processes"])
+def test_numbers_that_mean_nothing_are_refused(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the option's name, and nothing is written."""
+    number = {"--seed": "-1", "--processes": "0"}[option]
+    assert main(["sample", "--output", str(tmp_path / "s"), "--playlists", "5", option, number]) == 1
+    assert capsys.readouterr().err.startswith(f"python -m data_processing sample: {option} is a")
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize("info", [{}, {"synthetic": False}, {"about": "synthetic: true"}])
 def test_a_sample_does_not_replace_the_real_set(info: dict[str, Any], tmp_path: Path) -> None:
     """Whose slices have the same names, here beside a made-up one."""
