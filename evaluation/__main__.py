@@ -73,7 +73,7 @@ def _add_gate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     gate.add_argument("--output", type=Path, required=True, help="folder for report.json and report.html")
     gate.add_argument("--incumbent", type=Path, help="folder of the bundle that runs today")
     gate.add_argument("--split", default="test", help="side of the dataset's split to ask about (default: test)")
-    gate.add_argument("--seed", type=int, default=0, help="draws the playlists and starts iALS (default: 0)")
+    gate.add_argument("--seed", type=_seed, default=0, help="draws the playlists and starts iALS (default: 0)")
     gate.add_argument("--playlists", type=_positive, help="most playlists to ask about (default: all)")
     gate.add_argument(
         "--ease-rows", type=_positive, metavar="N",
@@ -113,7 +113,7 @@ def _add_measure(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "with --dataset title, title+1, title+5, title+10 and title+25)",
     )  # fmt: skip
     measure.add_argument(
-        "--seed", type=int, default=0, help="draws random seeds, the sample, what is lacking and typos (default: 0)"
+        "--seed", type=_seed, default=0, help="draws random seeds, the sample, what is lacking and typos (default: 0)"
     )
     measure.add_argument("--sample", type=_positive, help="most playlists to ask about (default: all)")
     measure.add_argument(
@@ -165,6 +165,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _seed(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
+    return number
+
+
 def _share(text: str) -> float:
     """Return a share from 0 to 1."""
     share = float(text)
@@ -176,8 +183,7 @@ def _share(text: str) -> float:
 def _gate(options: argparse.Namespace) -> int:
     """Judge; whatever keeps it from judging ends with 3 and leaves no report, not even an earlier one."""
     try:
-        for name in ("report.json", "report.html"):
-            (options.output / name).unlink(missing_ok=True)
+        _remove_report(options.output)
         from evaluation import gate, report
         from evaluation.outcome import Trial
         from evaluation.verdict import Margins
@@ -197,6 +203,14 @@ def _gate(options: argparse.Namespace) -> int:
         return COULD_NOT_MEASURE
     _say(f"{outcome.verdict.word}: {outcome.verdict.reason}", f"report: {options.output / 'report.html'}")
     return EXIT_CODES[outcome.verdict.word]
+
+
+def _remove_report(folder: Path) -> None:
+    try:
+        for name in ("report.json", "report.html"):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"No report can be written to {folder} ({error.strerror}); name a folder for it.") from error
 
 
 def _say(*lines: str) -> None:

@@ -60,6 +60,8 @@ def _entries(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
         held = content.get("playlists") if isinstance(content, dict) else None
         if not isinstance(held, list) or not all(isinstance(entry, dict) for entry in held):
             raise InputError(f"The file {file} is no MPD slice: it needs an object with a list named playlists.")
+        if not all(isinstance(entry.get("tracks") or [], list) for entry in held):
+            raise InputError(f"The file {file} is no MPD slice: what its playlists name tracks has to be a list.")
         yield from held
 
 

@@ -155,12 +155,22 @@ def test_the_command_prints_a_table_or_json(bundle: Path, tmp_path: Path, capsys
     assert lines[2].split() == ["title+100", "0", "–"]
 
 
-@pytest.mark.parametrize("text", ["[]", '{"playlists": 1}', '{"playlists": [1]}', "no"])
+@pytest.mark.parametrize(
+    "text", ["[]", '{"playlists": 1}', '{"playlists": [1]}', '{"playlists": [{"tracks": 5}]}', "no"]
+)
 def test_a_file_that_is_no_slice_is_named(tmp_path: Path, text: str) -> None:
     """The sentence says which file."""
     (tmp_path / "broken.json").write_text(text)
     with pytest.raises(InputError, match=r"broken\.json is no"):
         read_slices([tmp_path / "broken.json"])
+
+
+def test_a_seed_below_zero_is_refused(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a wrong usage, before anything is read."""
+    with pytest.raises(SystemExit) as stop:
+        main(["measure", "--bundle", str(bundle), "--playlists", str(tmp_path), "--seed", "-1"])
+    assert stop.value.code == 2
+    assert "argument --seed: -1 is not 0 or more" in capsys.readouterr().err
 
 
 def test_nothing_to_measure_is_said(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

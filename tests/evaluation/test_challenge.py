@@ -1,5 +1,6 @@
 """Submissions to the RecSys Challenge 2018."""
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -276,3 +277,21 @@ def test_the_verifier_knows_every_rule(tmp_path: Path, lines: list[list[str]], s
     else:
         with pytest.raises(InputError, match=sentence):
             challenge.verify(source, tmp_path / "s.csv")
+
+
+def test_a_damaged_submission_is_named(tmp_path: Path) -> None:
+    """Who checks other people's files meets anything: a flipped byte, a number of 5,000 digits, a line without end."""
+    source = _write(tmp_path / "set.json", [{"pid": 1}])
+    first = "team_info,main,a,b\n"
+    zipped = bytearray(gzip.compress(first.encode() * 500))
+    zipped[15] ^= 0xFF
+    zipped[20] ^= 0x55
+    (tmp_path / "s.csv.gz").write_bytes(bytes(zipped))
+    with pytest.raises(InputError, match=r"The submission .*s\.csv\.gz cannot be read .*; fetch or write it again"):
+        challenge.verify(source, tmp_path / "s.csv.gz")
+    (tmp_path / "s.csv").write_text(f"{first}{'1' * 5000}, x\n")
+    with pytest.raises(InputError, match=r"Line 2 .* starts with '1{40}', which is no pid still to answer"):
+        challenge.verify(source, tmp_path / "s.csv")
+    (tmp_path / "s.csv").write_text(f"{first}1, {'x' * (csv.field_size_limit() + 1)}\n")
+    with pytest.raises(InputError, match=r"Line 2 .* is no list of URIs .*; write it again"):
+        challenge.verify(source, tmp_path / "s.csv")

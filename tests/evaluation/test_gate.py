@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluation import examples, gate
+from evaluation import examples, gate, report
 from evaluation.__main__ import main
 from evaluation.outcome import Trial
 from segue.bundle import CATALOGUE, MODEL, TOKENIZER, Bundle, write_bundle
+from segue.errors import InputError
 from segue.track import Track
 from tests.evaluation.tiny_dataset import genre_playlists, write_dataset
 from tests.support.tiny_bundle import tiny_tracks, write_tiny_bundle
@@ -271,9 +272,27 @@ def test_what_could_not_be_measured_is_no_verdict(
         (tmp_path / "file").write_text("")
         command[-1] = str(tmp_path / "file")
     assert main(command) == COULD_NOT_MEASURE
-    assert capsys.readouterr().err.strip()
+    told = capsys.readouterr().err
+    assert told.strip()
+    assert "Traceback" not in told
     if case != "output":
         assert not list(output.iterdir())
+
+
+def test_a_page_without_its_report_is_not_left(world: World, tmp_path: Path) -> None:
+    """Where the second of the two cannot be written, neither is there."""
+    (tmp_path / "report.json").mkdir()
+    outcome = gate.run(Trial(world.good, world.dataset, playlists=20))
+    with pytest.raises(InputError, match=r"The report cannot be written to .* \(Is a directory\); name another folder"):
+        report.write(outcome, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_a_seed_below_zero_is_no_verdict(world: World, tmp_path: Path) -> None:
+    """Nothing can be drawn with it."""
+    with pytest.raises(SystemExit) as stop:
+        _gate(world, tmp_path, world.good, "--seed", "-1", "--playlists", "5")
+    assert stop.value.code == COULD_NOT_MEASURE
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
