@@ -12,6 +12,8 @@ _SEVERAL = (re.compile(r"[,;]"), re.compile(r"\s(?:&|\+|/|and|x|with|vs\.?|feat\
 
 _MOST_LACKING = 16
 """Artists are looked up for the last ones only: a model reads no more, and a client can send hundreds."""
+_LONGEST_READING = 100
+"""Characters of an artist that is read otherwise than as it stands: each reading costs as much as the whole again."""
 
 How = Literal["uri", "name", "text", "none"]
 
@@ -187,9 +189,10 @@ def _readings(title: str, artist: str) -> Iterator[tuple[str, str]]:
 
 
 def _artists(artist: str) -> Iterator[str]:
-    """Yield an artist as people write it otherwise."""
+    """Yield an artist as people write it otherwise: five ways at most, none of a name that is too long for one."""
     for one in dict.fromkeys((artist, *(sign.split(artist, maxsplit=1)[0].strip() for sign in _SEVERAL))):
-        if one and one != artist:
+        if not one or len(one) > _LONGEST_READING:
+            continue
+        if one != artist:
             yield one
-        if one:
-            yield one[4:] if one.lower().startswith("the ") else f"The {one}"
+        yield one[4:] if one.lower().startswith("the ") else f"The {one}"

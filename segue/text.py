@@ -22,6 +22,9 @@ _VERSION = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _MOST_ENDINGS = 4  # names carry two or three; a bound keeps a crafted name of thousands from costing seconds
+# Of a name as it is given, and once normalised, which makes 18 characters of one (U+FDFA). Of 211,000 tracks of public
+# playlists the longest name has 219. Keys in catalogues are made with these bounds: lowering them loses long names.
+_MOST_GIVEN, _MOST_COMPARED = 500, 300
 
 _SHAPES = re.compile("[\ufe00-\ufe0f\u20e3]")  # how a sign is drawn, such as in colour; not every keyboard sends them
 _APOSTROPHES = frozenset("'’‘ʼ`")
@@ -59,9 +62,10 @@ def words(text: str) -> list[str]:
 def match_key(text: str) -> str:
     """Return what two spellings of one name share: its `words` without "feat." and "- Remastered 2011".
 
-    A name without any letter or digit ("???") keeps its own spelling, so that two such names stay apart.
+    A name without any letter or digit ("???") keeps its own spelling, so that two such names stay apart. What stands
+    after the first 500 characters, or 300 once normalised, is not read: no name is as long, and a client can send many.
     """
-    plain = normalise_title(text)
+    plain = normalise_title(text.strip()[:_MOST_GIVEN])[:_MOST_COMPARED]
     for _ in range(_MOST_ENDINGS):
         plain = _VERSION.sub("", plain) or plain
     return " ".join(words(plain))

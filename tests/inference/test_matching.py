@@ -1,5 +1,6 @@
 """Matching a client's tracks against the tiny catalogue."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,34 @@ def test_a_new_track_that_comes_twice_is_lacking_once(catalogue: Catalogue) -> N
     """As a known one that comes twice is known once: two seeds outweigh it."""
     seeds = [Wanted(uri=f"tiny:track:{i}") for i in (7, 8)]
     assert match(catalogue, [*seeds, *[Wanted(title="New", artist="Artist 3")] * 3]).stand_ins == ()
+
+
+class _Asked:
+    """A catalogue that has nothing, and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.names: list[tuple[str, str]] = []
+        self.artists: list[str] = []
+
+    def find_uris(self, uris: Sequence[str]) -> list[int | None]:
+        return [None] * len(uris)
+
+    def find_names(self, names: Sequence[tuple[str, str]]) -> list[int | None]:
+        self.names += names
+        return [None] * len(names)
+
+    def find_artists(self, artists: Sequence[str]) -> list[list[int]]:
+        self.artists += artists
+        return [[] for _ in artists]
+
+
+def test_an_artist_of_any_length_is_looked_up_a_few_times() -> None:
+    """What is longer than a name is tried as it stands alone, or as a list of which the first one is no longer."""
+    asked, crowd = _Asked(), ", ".join(f"Guest {i}" for i in range(50))
+    match(asked, [Wanted("", "New", "x" * 400), Wanted("", "New", f"{'x' * 240}, {'y' * 240}")])
+    assert (len(asked.names), len(asked.artists)) == (2, 2)
+    match(asked, [Wanted("", "New", f"First, {crowd}")])
+    assert asked.artists[2:] == [f"First, {crowd}", "First", "The First"]
+    several = _Asked()
+    match(several, [Wanted("", "New", "A & B, C")])
+    assert len(several.names) == 6

@@ -119,6 +119,20 @@ def test_a_crafted_name_costs_no_seconds(part: str) -> None:
     assert time.process_time() - started < 5
 
 
+def test_a_name_that_expands_is_read_no_further_than_any_other() -> None:
+    """One sign that means 18 makes 9,000 of what a client may send; no more than 300 are compared."""
+    key = match_key("\ufdfa" * 500)
+    assert key == match_key("\ufdfa" * 17)
+    assert len(key) <= 300
+
+
+@pytest.mark.parametrize("length", [220, 299])
+def test_long_names_that_differ_at_their_end_keep_two_keys(length: int) -> None:
+    """Medleys and casts of musicals have names of more than 200 characters, and count to the last of them."""
+    assert match_key("a" * length + "b") != match_key("a" * length + "c")
+    assert match_key(f"{' ' * 600}{'a' * length}") == "a" * length
+
+
 def test_grams_of_a_title_are_its_spelling_words_and_pieces() -> None:
     """The bag of a one-word title holds the title, the word and the 3- to 5-grams between its borders."""
     # <rock>: <ro roc ock ck> | <roc rock ock> | <rock rock>
