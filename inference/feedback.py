@@ -136,14 +136,17 @@ class FeedbackStore:
         return cls(engine)
 
     def lay_down(self, key: Key) -> None:
-        """Let all who share the database read the ids that ``key`` signs; once more changes nothing.
+        """Let all who share the database read the ids that ``key`` signs; once more writes the same again.
 
         Raises:
-            FeedbackError: The database cannot be used.
+            FeedbackError: The database cannot be used, or not be written, as on a full disk.
         """
         row = {"id": key.id, "secret": key.secret, "made": key.made}
         try:
             with self._engine.begin() as connection:
+                # Whether feedback can be kept is told by this. A row that stays would be no write, nor is one that is
+                # updated to what it was: SQLite compares the bytes.
+                connection.execute(_KEYS.delete().where(_KEYS.c.id == key.id))
                 connection.execute(self._insert(_KEYS).values(row).on_conflict_do_nothing())
         except sa.exc.SQLAlchemyError as error:
             raise FeedbackError(_sentence(self._engine, error)) from error

@@ -58,6 +58,7 @@ class Intake:
         """Open again every few seconds, until cancelled.
 
         The database may start later than the service, and one that was restored from a backup lacks newer keys.
+        Each time is a write, so that a disk that is full is told while nobody sends feedback, and that it is mended.
         """
         while True:
             await asyncio.sleep(_BEAT_SECONDS)

@@ -1,12 +1,15 @@
 """What listeners did with answers: kept durably, counted once, and read by model; over SQLite and a real Postgres."""
 
+import asyncio
 import json
 import os
+import resource
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import pytest
 from inference.__main__ import main
 from inference.feedback import Batch, Event, FeedbackError, FeedbackStore, Kept
 from inference.impressions import Impressions, Key
+from inference.intake import Intake
 from inference.outcomes import read_outcomes
 from segue.errors import InputError
 from tests.inference.databases import Databases
@@ -154,6 +158,33 @@ def test_a_database_that_is_away_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FeedbackError, match="No folder can be made"):
         FeedbackStore.open(f"sqlite:///{tmp_path}/file/feedback.sqlite")
+
+
+def test_a_full_disk_is_told_until_it_can_be_written_again(tmp_path: Path) -> None:
+    """Every look at the database is a write: reading alone goes well on a full disk, and keeps nothing."""
+    told: list[bool] = []
+
+    async def scenario() -> None:
+        intake = Intake(f"sqlite:///{tmp_path}/feedback.sqlite", Impressions(), told.append)
+        await intake.open()
+        with full_disk():
+            assert [await intake.open() for _ in range(2)] == [False, False]
+        await intake.open()
+        await intake.close()
+
+    asyncio.run(scenario())
+    assert told == [True, False, False, True]
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file be written, which is refused at the same place as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 # ---- over HTTP ----
