@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from segue.errors import InputError, SegueError
 
@@ -35,18 +34,6 @@ class Principal:
     """
 
     name: str
-
-
-class Credentials(Protocol):
-    """One way to know who asks."""
-
-    def recognise(self, secret: str) -> Principal | None:
-        """Return whose secret this is, or None where it is of another kind.
-
-        Raises:
-            Refused: It is of this kind and wrong.
-            UnverifiableError: Whether it is right cannot be told now.
-        """
 
 
 class ApiKeys:
@@ -80,7 +67,10 @@ class ApiKeys:
         return cls(names)
 
     def recognise(self, secret: str) -> Principal | None:
-        """Return whose key this is. Looking a hash up tells nothing by its time: nobody can aim at a hash."""
+        """Return whose key this is, None where it is nobody's.
+
+        Looking a hash up tells nothing by its time: nobody can aim at a hash.
+        """
         name = self._names.get(hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest())
         return None if name is None else Principal(f"key:{name}")
 
@@ -96,16 +86,3 @@ def new_key(name: str) -> tuple[str, str]:
     if not _LINE.fullmatch(line):
         raise InputError(f"The name {name!r} has to be 1 to 64 letters, digits, dots, dashes and underscores.")
     return key, line
-
-
-def recognise(secret: str, known: tuple[Credentials, ...]) -> Principal:
-    """Return whose secret this is.
-
-    Raises:
-        Refused: Nobody's.
-        UnverifiableError: That cannot be told now.
-    """
-    for credentials in known:
-        if principal := credentials.recognise(secret):
-            return principal
-    raise Refused

@@ -4,16 +4,16 @@ All are coroutines, though few wait for anything: FastAPI would call plain funct
 what they do.
 """
 
-import asyncio
 from email.message import Message
 from typing import Annotated
 
 from fastapi import Depends, Header, HTTPException, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from inference.access import Principal, Refused, UnverifiableError, recognise
+from inference.access import Principal, Refused, UnverifiableError
 from inference.model import Model
 from inference.service import Service
+from inference.work import Overloaded
 
 _LATER = {"Retry-After": "1"}
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="segue"'}
@@ -43,12 +43,16 @@ async def caller(
         _count(service, address)
         return None
     try:
-        principal = await asyncio.to_thread(recognise, secret, service.credentials)
+        principal = await service.recognise(secret)
     except Refused:
         _count(service, address)  # so that nobody can try keys quickly
         service.metrics.refusals.labels("access").inc()
         raise HTTPException(401, "The key or token is not valid here.", _CHALLENGE) from None
+    except Overloaded:
+        _count(service, address)
+        raise
     except UnverifiableError:
+        _count(service, address)  # anybody can make what looks like a token
         raise HTTPException(503, "Tokens cannot be verified at the moment.", {"Retry-After": "30"}) from None
     _count(service, principal.name)
     return principal

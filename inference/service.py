@@ -5,8 +5,10 @@ import ctypes
 import gc
 import logging
 import time
+from functools import partial
+from typing import TYPE_CHECKING
 
-from inference.access import ApiKeys, Credentials
+from inference.access import ApiKeys, Principal, Refused
 from inference.following import Source, Wanted
 from inference.impressions import Impressions
 from inference.intake import Intake
@@ -18,10 +20,14 @@ from inference.work import Work
 from segue.cpu_limit import cpu_limit
 from segue.errors import BundleError, SegueError
 
+if TYPE_CHECKING:
+    from inference.tokens import Tokens
+
 _LOG = logging.getLogger("segue.service")
 _DATABASE_SECONDS = 1.0  # that the first answer may wait for the database
 _REFUSED_SECONDS = 30.0  # after which a bundle that was refused is tried again: what was damaged may have been mended
 _AT_ONCE = 2  # requests a core: those that are ranked at the same time share the reading of the catalogue
+_VERIFYING, _UNVERIFIED = 2, 100  # tokens that are verified at once, and that wait for it
 _LET_GO_SECONDS = 0.5  # in which requests that began with the model before are answered, and let go of it
 
 
@@ -36,7 +42,6 @@ class Service:
         work: Where rankings and searches are done.
         impressions: Makes and reads the ids of answers.
         intake: Takes feedback in.
-        credentials: Ways to know who asks.
         rate: How often one client may ask.
     """
 
@@ -53,7 +58,10 @@ class Service:
         self.intake = Intake(
             settings.database_url, self.impressions, lambda ready: metrics.feedback_ready.set(int(ready))
         )
-        self.credentials = _credentials(settings)
+        self._keys = ApiKeys.read(settings.api_keys) if settings.api_keys else ApiKeys({})
+        self._tokens = _tokens(settings)
+        # Not where feedback is kept and bundles are loaded: a provider that hangs must hold nobody else up.
+        self._verifying = Work(_VERIFYING, _UNVERIFIED)
         self.rate = RateLimit(settings.rate_limit, settings.rate_burst)
         metrics.cpu_limit.set(cores)
         metrics.working.set_function(lambda: self.work.taken)
@@ -82,6 +90,21 @@ class Service:
     def stopping(self) -> bool:
         """Whether the process has been asked to stop."""
         return self._stopping
+
+    async def recognise(self, secret: str) -> Principal:
+        """Return whose API key or token this is.
+
+        Raises:
+            Refused: Nobody's.
+            UnverifiableError: The provider of tokens cannot be asked now.
+            Overloaded: Too many tokens wait to be verified already.
+        """
+        principal = self._keys.recognise(secret)  # one hash, which is not worth a thread
+        if principal is None and self._tokens is not None and self._tokens.has_form(secret):
+            principal = await self._verifying.do(partial(self._tokens.recognise, secret))
+        if principal is None:
+            raise Refused
+        return principal
 
     async def load(self) -> None:
         """Verify, load and warm the first bundle off the event loop, then answer with it; without one, fail."""
@@ -161,6 +184,7 @@ class Service:
         """Write what waits to be written, and let go."""
         await self.intake.close()
         self.work.close()
+        self._verifying.close()
 
     async def _follow(self) -> None:
         while self._follows or self._model is None:
@@ -188,13 +212,12 @@ class Service:
         self.metrics.ready.set(int(self.ready))
 
 
-def _credentials(settings: Settings) -> tuple[Credentials, ...]:
-    known: list[Credentials] = [ApiKeys.read(settings.api_keys)] if settings.api_keys else []
-    if settings.oidc_issuer:
-        from inference.tokens import Tokens  # cryptography takes its time to load, and most need none of it
+def _tokens(settings: Settings) -> "Tokens | None":
+    if not settings.oidc_issuer:
+        return None
+    from inference.tokens import Tokens  # cryptography takes its time to load, and most need none of it
 
-        known.append(Tokens(settings.oidc_issuer, settings.oidc_audience))
-    return tuple(known)
+    return Tokens(settings.oidc_issuer, settings.oidc_audience)
 
 
 def _settle() -> None:

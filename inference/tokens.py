@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from threading import Lock
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -20,6 +21,25 @@ _LEEWAY = 30  # seconds that clocks may differ by
 _RETRY = 30.0  # seconds after which a provider that did not answer is asked again
 
 
+class _Keys(jwt.PyJWKClient):
+    """The provider's keys. Where it does not answer, it is left alone for a while.
+
+    Who waits for its answer holds a lock: each of many tokens would wait for the whole time, one after the other.
+    """
+
+    _failed = float("-inf")
+
+    def fetch_data(self) -> Any:
+        """Return the set of keys, asked for anew."""
+        if time.monotonic() - self._failed < _RETRY:
+            raise jwt.PyJWKClientConnectionError("The provider of tokens did not answer a moment ago.")
+        try:
+            return super().fetch_data()
+        except (jwt.PyJWKClientConnectionError, *NO_ANSWER):
+            self._failed = time.monotonic()
+            raise
+
+
 class Tokens:
     """Bearer tokens (JWT) of one OpenID Connect provider, for one audience."""
 
@@ -34,13 +54,20 @@ class Tokens:
                 "SEGUE_OIDC_ISSUER has to begin with https://, and SEGUE_OIDC_AUDIENCE has to be set with it."
             )
         self._issuer, self._audience = issuer, audience
-        self._keys: jwt.PyJWKClient | None = None
-        self._failed = float("-inf")
+        self._keys: _Keys | None = None
+        self._failed, self._discovering = float("-inf"), Lock()
 
-    def recognise(self, secret: str) -> Principal | None:
-        """Return whose token this is."""
-        if secret.count(".") != 2:
-            return None
+    def has_form(self, secret: str) -> bool:
+        """Return whether this may be a token, which only its provider's keys can tell then."""
+        return secret.count(".") == 2
+
+    def recognise(self, secret: str) -> Principal:
+        """Return whose token this is. It may take as long as the provider needs for its keys.
+
+        Raises:
+            Refused: Nobody's.
+            UnverifiableError: That cannot be told now.
+        """
         try:
             claims: dict[str, Any] = jwt.decode(
                 secret,
@@ -60,19 +87,20 @@ class Tokens:
             raise Refused
         return Principal(f"token:{subject}")
 
-    def _client(self) -> jwt.PyJWKClient:
-        if self._keys is None:
-            if time.monotonic() - self._failed < _RETRY:
-                raise UnverifiableError("The provider of tokens did not answer a moment ago.")
-            try:
-                self._keys = jwt.PyJWKClient(self._discover(), lifespan=600, timeout=_TIMEOUT)
-            except (*NO_ANSWER, ValueError, KeyError, TypeError) as error:
-                self._failed = time.monotonic()
-                _LOG.warning(
-                    "the provider of tokens cannot be asked", extra={"issuer": self._issuer, "reason": repr(error)}
-                )
-                raise UnverifiableError("The provider of tokens does not answer.") from error
-        return self._keys
+    def _client(self) -> _Keys:
+        with self._discovering:  # once, and not by each of the tokens that come first
+            if self._keys is None:
+                if time.monotonic() - self._failed < _RETRY:
+                    raise UnverifiableError("The provider of tokens did not answer a moment ago.")
+                try:
+                    self._keys = _Keys(self._discover(), lifespan=600, timeout=_TIMEOUT)
+                except (*NO_ANSWER, ValueError, KeyError, TypeError) as error:
+                    self._failed = time.monotonic()
+                    _LOG.warning(
+                        "the provider of tokens cannot be asked", extra={"issuer": self._issuer, "reason": repr(error)}
+                    )
+                    raise UnverifiableError("The provider of tokens does not answer.") from error
+            return self._keys
 
     def _discover(self) -> str:
         """Return where the provider's keys are (OpenID Connect Discovery, section 4)."""

@@ -1,5 +1,6 @@
 """Who may ask for what: API keys, bearer tokens of a provider, and how often."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,10 @@ import httpx
 import pytest
 
 from inference.__main__ import main
-from inference.access import ApiKeys, Principal, Refused, UnverifiableError, new_key, recognise
+from inference.access import ApiKeys, Principal, Refused, UnverifiableError, new_key
+from inference.metrics import Metrics
+from inference.service import Service
+from inference.settings import read_settings
 from inference.tokens import Tokens
 from segue.errors import InputError
 from tests.support.broken_server import BROKEN_OFF, ECHO, broken_server
@@ -97,7 +101,7 @@ def test_a_known_caller_may_send_many_events(closed: httpx.Client, key: tuple[st
 def test_a_token_has_to_be_right_in_every_part(provider_of_tokens: Provider) -> None:
     """Another audience, another issuer, out of date, no subject, an unknown key, no signature, a shared secret."""
     tokens = Tokens(provider_of_tokens.issuer, AUDIENCE)
-    assert recognise(provider_of_tokens.token(), (tokens,)) == Principal("token:player")
+    assert tokens.recognise(provider_of_tokens.token()) == Principal("token:player")
     wrong: list[dict[str, Any]] = [
         {"aud": "other"},
         {"iss": "https://other"},
@@ -111,10 +115,10 @@ def test_a_token_has_to_be_right_in_every_part(provider_of_tokens: Provider) -> 
     ]
     for claims in wrong:
         with pytest.raises(Refused):
-            recognise(provider_of_tokens.token(**claims), (tokens,))
+            tokens.recognise(provider_of_tokens.token(**claims))
     forged = provider_of_tokens.token()[:-4] + "AAAA"
     with pytest.raises(Refused):
-        recognise(forged, (tokens,))
+        tokens.recognise(forged)
 
 
 def test_unknown_keys_do_not_make_the_provider_be_asked_again_and_again() -> None:
@@ -137,6 +141,41 @@ def test_a_provider_that_is_away_is_no_refusal(bundle_path: Path, tmp_path: Path
         response = predict_with_feedback(client, "a.b.c")
         assert (response.status_code, response.headers["retry-after"]) == (503, "30")
         assert predict(client).status_code == 200
+
+
+def test_a_provider_that_hangs_holds_nobody_else_up(key: tuple[str, Path], tmp_path: Path) -> None:
+    """Twelve tokens wait for its keys, which it is asked for once; API keys, files and databases do not."""
+
+    async def scenario(one: Provider) -> list[Principal | BaseException]:
+        settings = {"bundle": tmp_path, "api_keys": key[1], "oidc_issuer": one.issuer, "oidc_audience": AUDIENCE}
+        service = Service(read_settings(**settings), Metrics())
+        waiting = [asyncio.create_task(service.recognise(one.token())) for _ in range(12)]
+        await asyncio.sleep(0)
+        assert await service.recognise(key[0]) == Principal("key:player")
+        with pytest.raises(Refused):
+            await service.recognise("segue_no")
+        await asyncio.to_thread(lambda: None)
+        assert not any(task.done() for task in waiting)
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        await service.close()
+        return answers
+
+    with provider() as one:
+        one.answers.clear()
+        answers = asyncio.run(scenario(one))
+        one.answers.set()
+        assert [type(answer) for answer in answers] == [UnverifiableError] * 12
+        assert one.asked.count("/keys") == 1
+
+
+def test_tokens_that_cannot_be_verified_count(bundle_path: Path, tmp_path: Path) -> None:
+    """Against the address that they come from; anybody can make them."""
+    settings = {"SEGUE_OIDC_ISSUER": "http://127.0.0.1:1", "SEGUE_OIDC_AUDIENCE": "x", "SEGUE_RATE_LIMIT": "0.01"}
+    with (
+        running(bundle_path, tmp_path / "log", SEGUE_RATE_BURST="3", **settings) as service,
+        httpx.Client(base_url=service.url, timeout=30) as client,
+    ):
+        assert [predict(client, Authorization="Bearer a.b.c").status_code for _ in range(5)] == [503] * 3 + [429] * 2
 
 
 @pytest.mark.parametrize("answer", [ECHO, BROKEN_OFF], ids=["echo", "broken off"])
@@ -194,9 +233,8 @@ def test_a_key_is_made_and_its_file_holds_no_key(capsys: pytest.CaptureFixture[s
     assert line.startswith("player.1 sha256:")
     assert key not in line
     (tmp_path / "keys").write_text(line)
-    assert recognise(key, (ApiKeys.read(tmp_path / "keys"),)) == Principal("key:player.1")
-    with pytest.raises(Refused):
-        recognise(key + "x", (ApiKeys.read(tmp_path / "keys"),))
+    keys = ApiKeys.read(tmp_path / "keys")
+    assert (keys.recognise(key), keys.recognise(key + "x")) == (Principal("key:player.1"), None)
     assert main(["key", "a b"]) == 1
     assert "has to be 1 to 64 letters" in capsys.readouterr().err
 

@@ -21,11 +21,14 @@ class Provider:
     Attributes:
         issuer: Its address.
         asked: Paths that it was asked for.
+        answers: Whether it answers when it is asked for its keys; until it is set again it hangs.
     """
 
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
         self.asked: list[str] = []
+        self.answers = threading.Event()
+        self.answers.set()
         self._key = ec.generate_private_key(ec.SECP256R1())
 
     def answer(self, path: str) -> Any:
@@ -34,6 +37,7 @@ class Provider:
         if path == "/.well-known/openid-configuration":
             return {"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys"}
         if path == "/keys":
+            self.answers.wait(60)
             key = json.loads(ECAlgorithm.to_jwk(self._key.public_key()))
             return {"keys": [{**key, "kid": "one", "use": "sig", "alg": "ES256"}]}
         return None
