@@ -55,6 +55,7 @@ _KEYS = sa.Table(
 )
 _LOCK = 7_236_583  # any number that nobody else locks in a database of ours
 _PATIENCE = 5  # seconds that a database may take to answer
+_POSTGRES = "postgresql+psycopg"
 
 
 class FeedbackError(SegueError):
@@ -214,6 +215,23 @@ def _row(event: Event, batch: Batch) -> dict[str, object]:
     }
 
 
+def database_address(url: str) -> sa.URL:
+    """Return where the database at an SQLAlchemy ``url`` is, and by which library it is asked.
+
+    Raises:
+        InputError: ``url`` names no database that can be used here.
+    """
+    try:
+        address = make_url(url)
+    except (sa.exc.ArgumentError, ValueError) as error:  # without the address: it may hold a password
+        raise InputError("SEGUE_DATABASE_URL is no address of a database; see docs/serving.md.") from error
+    if address.drivername in ("postgresql", _POSTGRES):
+        return address.set(drivername=_POSTGRES)
+    if address.drivername != "sqlite" or not address.database or address.database == ":memory:":
+        raise InputError("SEGUE_DATABASE_URL has to be sqlite:///path/to/file or postgresql://user:password@host/name.")
+    return address
+
+
 def open_engine(url: str) -> sa.Engine:
     """Return the engine of the database at ``url``, set up for durability; nothing is asked of it yet.
 
@@ -221,23 +239,16 @@ def open_engine(url: str) -> sa.Engine:
         InputError: ``url`` names no database that can be used here.
         FeedbackError: The folder of an SQLite file cannot be made.
     """
-    try:
-        address = make_url(url)
-    except sa.exc.ArgumentError as error:  # without the address: it may hold a password
-        raise InputError("SEGUE_DATABASE_URL is no address of a database; see docs/serving.md.") from error
-    if address.drivername == "postgresql":
-        address = address.set(drivername="postgresql+psycopg")
-    if address.drivername == "postgresql+psycopg":
+    address = database_address(url)
+    if address.drivername == _POSTGRES:
         return sa.create_engine(
             address,
             pool_size=2,
             pool_pre_ping=True,
             connect_args={"connect_timeout": _PATIENCE, "options": "-c statement_timeout=5000"},
         )
-    if address.get_backend_name() != "sqlite" or not address.database or address.database == ":memory:":
-        raise InputError("SEGUE_DATABASE_URL has to be sqlite:///path/to/file or postgresql://user:password@host/name.")
     try:
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FeedbackError(f"No folder can be made for {address.database} ({error.strerror}).") from error
     engine = sa.create_engine(address, connect_args={"timeout": _PATIENCE})

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 
-from inference.feedback import Batch, FeedbackError, FeedbackStore, Kept
+from inference.feedback import Batch, FeedbackError, FeedbackStore, Kept, database_address
 from inference.impressions import Impressions
 from inference.work import Overloaded
 from segue.errors import SegueError
@@ -28,7 +28,12 @@ class Intake:
     """
 
     def __init__(self, url: str, impressions: Impressions, on_ready: Callable[[bool], None]) -> None:
-        """Keep feedback at ``url``; ``on_ready`` is told whether that is possible now."""
+        """Keep feedback at ``url``; ``on_ready`` is told whether that is possible now.
+
+        Raises:
+            InputError: ``url`` names no database that can be used here, now or later.
+        """
+        database_address(url)
         self.store: FeedbackStore | None = None
         self._url, self._impressions, self._on_ready = url, impressions, on_ready
         self._waiting: list[tuple[Batch, asyncio.Future[Kept]]] = []

@@ -13,8 +13,7 @@ from inference.http_protocol import HttpProtocol
 from inference.logs import configure_logs
 from inference.metrics import Metrics
 from inference.service import Service
-from inference.settings import Settings
-from segue.errors import InputError
+from inference.settings import Settings, unusable_address
 
 _LOG = logging.getLogger("segue.server")
 # Longer than a gateway keeps an idle connection (Traefik: 90 s): were we the first to close, it would send a request
@@ -54,11 +53,11 @@ def serve(settings: Settings, source: Source | None = None) -> None:
     """Serve until a signal ends it: what ``source`` says, or without one what the settings say.
 
     Raises:
-        InputError: The port is taken or not allowed.
+        InputError: The port is taken or not allowed, or a setting cannot be used.
         BundleError: The bundle does not verify or cannot be run.
     """
+    service = Service(settings, Metrics(), source)  # which says what is wrong with the settings, if anything is
     configure_logs(settings.log_level)
-    service = Service(settings, Metrics(), source)
     listener = _listen(settings)
     host, port = listener.getsockname()[:2]
     _LOG.info("listening", extra={"host": host, "port": port, "environment": settings.environment})
@@ -91,8 +90,5 @@ def _listen(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except OSError as error:
         listener.close()
-        raise InputError(
-            f"Nothing can listen on {settings.host} port {settings.port} ({error.strerror or error}); "
-            "choose another with PORT and SEGUE_HOST."
-        ) from error
+        raise unusable_address(settings.host, settings.port, error) from error
     return listener

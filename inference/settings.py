@@ -1,10 +1,11 @@
 """The service's settings: from the environment, checked once at start, and handed on as one frozen value."""
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inference.following import Wanted, read_wanted
@@ -13,6 +14,14 @@ from segue.errors import InputError
 _PREFIX = "SEGUE_"
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,63}$")]
+
+
+def _networks(text: str) -> str:
+    """Return ``text``, which has to hold addresses and networks: anything else would silently match nobody."""
+    for one in text.split(","):
+        if one.strip():
+            ip_network(one.strip())
+    return text
 
 
 class Settings(BaseSettings):
@@ -54,7 +63,7 @@ class Settings(BaseSettings):
     )
     rate_limit: float = Field(0, ge=0, description="Requests a second of one client; 0 limits nobody.")
     rate_burst: float = Field(20, ge=1, description="Requests that a client may send at once within its limit.")
-    trusted_proxies: str = Field(
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
         "", description="Addresses or networks, by commas, whose X-Forwarded-For names the client."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
@@ -92,4 +101,16 @@ def read_settings(**given: Any) -> Settings:
 
 def _sentence(error: Mapping[str, Any]) -> str:
     name = variable(str(error["loc"][0]).lower())
-    return f"The setting {name} is {error['input']!r}, which cannot be used: {error['msg']}."
+    return f"The setting {name} is {error['input']!r}, which cannot be used: {_reason(error)}."
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def unusable_address(host: str, port: int, error: OSError) -> InputError:
+    """Return what to say where ``SEGUE_HOST`` and ``PORT`` are no address to listen on, or another process has it."""
+    return InputError(
+        f"Nothing can listen on {host} port {port} ({error.strerror or error}); "
+        "choose another with PORT and SEGUE_HOST."
+    )

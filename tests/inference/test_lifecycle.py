@@ -77,8 +77,13 @@ def test_a_damaged_bundle_is_refused(tmp_path: Path) -> None:
         ({"SEGUE_BUNDLE": "b", "SEGUE_BUNDLE_DIGEST": "abc"}, "The setting SEGUE_BUNDLE_DIGEST is 'abc', which cannot"),
         ({"SEGUE_BUNDLE": "b", "PORT": "70000"}, "The setting PORT is '70000', which cannot be used"),
         ({"SEGUE_BUNDLE": "b", "SEGUE_LOG_LEVEL": "loud"}, "The setting SEGUE_LOG_LEVEL is 'loud', which cannot"),
+        ({"SEGUE_BUNDLE": "b", "SEGUE_DATABASE_URL": "mysql://a/b"}, "SEGUE_DATABASE_URL has to be sqlite:///path"),
+        (
+            {"SEGUE_BUNDLE": "b", "SEGUE_TRUSTED_PROXIES": "10.0.0.1, 10.0.0.0/33"},
+            "The setting SEGUE_TRUSTED_PROXIES is '10.0.0.1, 10.0.0.0/33', which cannot be used: '10.0.0.0/33' does",
+        ),
     ],
-    ids=["missing", "digest", "port", "level"],
+    ids=["missing", "digest", "port", "level", "database", "proxies"],
 )
 def test_a_wrong_setting_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: dict[str, str], sentence: str
