@@ -153,7 +153,8 @@ def _fetch(options: argparse.Namespace) -> None:
 
         # A container's first process gets no signal that it does not ask for.
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-        bundle = fetch_in_the_end(attempt, given("SEGUE_HOST") or "127.0.0.1", int(given("PORT") or 8000))
+        settings = read_settings(bundle=options.output)
+        bundle = fetch_in_the_end(attempt, settings.host, settings.port)
     else:
         bundle = attempt()
     print(f"{bundle.digest} stands verified in {options.output}")

@@ -21,7 +21,8 @@ def fetch(store: Store, digest: str, report: str, target: Path, trusted: Path | 
         trusted: Folder of the keys of which one must have signed it; None asks for no signature.
 
     Raises:
-        InputError: ``digest`` or ``report`` is no digest, or ``trusted`` does not say whom to trust.
+        InputError: ``digest`` or ``report`` is no digest, ``trusted`` does not say whom to trust, or ``target``
+            cannot be written.
         StoreError: The store cannot be reached or does not hold it.
         BundleError: What it holds is not what the digests say, or nobody trusted signed it.
     """
@@ -34,17 +35,25 @@ def fetch(store: Store, digest: str, report: str, target: Path, trusted: Path | 
         from inference.signature import check_signature, read_keys  # cryptography takes its time to load
 
         check_signature(signature, digest, Manifest.from_bytes(manifest, f"of {digest}"), read_keys(trusted))
-    with whole_directory(target) as staging:
-        for name in Manifest.from_bytes(manifest, f"of {digest}").files:
-            if Path(name).name != name:  # the manifest is only as trustworthy as who wrote it
-                raise BundleError(f"The bundle {digest} names a file {name!r} outside its folder; it is not fetched.")
-            store.fetch(f"{root}/{name}", staging / name)
-        (staging / MANIFEST).write_bytes(manifest)
-        if signature is not None:
-            (staging / SIGNATURE).write_bytes(signature)
-        if report:
-            (staging / REPORT).write_bytes(_judgement(store, root, report))
-        Bundle.open(staging, digest)
+    try:
+        with whole_directory(target) as staging:
+            for name in Manifest.from_bytes(manifest, f"of {digest}").files:
+                if Path(name).name != name:  # the manifest is only as trustworthy as who wrote it
+                    raise BundleError(
+                        f"The bundle {digest} names a file {name!r} outside its folder; it is not fetched."
+                    )
+                store.fetch(f"{root}/{name}", staging / name)
+            (staging / MANIFEST).write_bytes(manifest)
+            if signature is not None:
+                (staging / SIGNATURE).write_bytes(signature)
+            if report:
+                (staging / REPORT).write_bytes(_judgement(store, root, report))
+            Bundle.open(staging, digest)
+    except OSError as error:
+        raise InputError(
+            f"The folder {target} cannot be written ({error.strerror or error}); "
+            "make room there, or choose another with --output."
+        ) from error
     return Bundle.open(target, digest)
 
 

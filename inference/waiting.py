@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET, AF_INET6
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from inference.logs import configure_logs
+from inference.settings import unusable_address
 from segue.bundle import Bundle
 from segue.errors import BundleError
 
@@ -38,6 +40,7 @@ def fetch_in_the_end(
 
     Raises:
         SegueError: Whatever ``attempt`` raises but a BundleError, such as that the store is away.
+        InputError: Nothing can listen there.
     """
     with ExitStack() as stack:
         metrics, said = None, ""
@@ -51,8 +54,8 @@ def fetch_in_the_end(
                     )
 
                     metrics = Metrics()
-                    configure_logs("info")
                     stack.enter_context(_door(host, port, metrics))
+                    configure_logs("info")
                 metrics.observe_refusal(error)
                 if said != str(error):
                     _LOG.error("the wanted bundle is not served", extra={"reason": str(error)})
@@ -77,7 +80,14 @@ def _door(host: str, port: int, metrics: "Metrics") -> Iterator[None]:
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing of probes and scrapes."""
 
-    with ThreadingHTTPServer((host, port), Door) as server:
+    class Listener(ThreadingHTTPServer):
+        address_family = AF_INET6 if ":" in host else AF_INET
+
+    try:
+        listener = Listener((host, port), Door)
+    except OSError as error:
+        raise unusable_address(host, port, error) from error
+    with listener as server:
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

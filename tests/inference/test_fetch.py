@@ -1,6 +1,7 @@
 """A pinned bundle comes from a real S3 server, signed as Amazon's library signs, whole or not at all."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,16 +10,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
+import httpx
 import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from moto.server import ThreadedMotoServer
 
+from inference import waiting
 from inference.__main__ import main
 from inference.store import Key, Store, StoreError, signed_headers
+from inference.waiting import fetch_in_the_end
 from segue.bundle import Bundle
-from segue.errors import InputError
+from segue.errors import BundleError, InputError
 from segue.files import sha256_bytes
 from tests.support.broken_server import BROKEN_OFF, ECHO, broken_server
 from tests.support.tiny_bundle import write_tiny_bundle
@@ -193,3 +197,60 @@ def test_a_request_is_signed_as_amazons_library_signs_it(token: str) -> None:
 def test_a_key_never_shows_its_secrets() -> None:
     """Not even where an error prints it."""
     assert "secret" not in repr(Key("reader", "secret", "a-secret"))
+
+
+@pytest.mark.usefixtures("store")
+def test_a_folder_that_cannot_be_written_is_said(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one sentence, as for a full disk or without the right to write."""
+    (tmp_path / "file").touch()
+    assert _fetch(bundle, tmp_path / "file" / "pinned") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"The folder {tmp_path}/file/pinned cannot be written (")
+    assert error.count("\n") == 1
+
+
+def test_a_port_to_wait_at_is_a_number(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where the service listens."""
+    monkeypatch.setenv("PORT", "abc")
+    assert _fetch(bundle, tmp_path / "pinned", "--store", "s3://segue/store", "--wait") == 1
+    assert capsys.readouterr().err.startswith("The setting PORT is 'abc', which cannot be used: ")
+
+
+def test_a_taken_port_to_wait_at_is_named() -> None:
+    """A pod whose refusal nobody could see ends with a sentence."""
+
+    def attempt() -> Bundle:
+        raise BundleError("It is damaged.")
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=rf"listen on 127\.0\.0\.1 port {port} .* choose another with PORT"):
+            fetch_in_the_end(attempt, "127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_refusal_is_in_sight(host: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where pods have addresses of IPv6: the port answers until the bundle is good."""
+    monkeypatch.setattr(waiting, "configure_logs", lambda level: None)
+    refused, seen = [BundleError("It is damaged.")], []
+    try:
+        with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            port = probe.getsockname()[1]
+    except OSError:
+        pytest.skip("This machine has no IPv6.")
+
+    def attempt() -> Bundle:
+        if refused:
+            raise refused.pop()
+        return bundle
+
+    def look(_: float) -> None:
+        address = f"[{host}]" if ":" in host else host
+        seen.append([httpx.get(f"http://{address}:{port}/{path}", timeout=30).status_code for path in ("health", "")])
+
+    assert fetch_in_the_end(attempt, host, port, look) is bundle
+    assert seen == [[200, 503]]
