@@ -38,6 +38,7 @@ function later(delay, action) {
 async function ask(path, options = {}) {
   const response = await fetch(path, options);
   const body = await response.json().catch(() => ({}));
+  options.signal?.throwIfAborted();  // another request has taken its place while the answer came
   if (response.ok) return body;
   throw Object.assign(new Error(body.detail ?? response.statusText), { status: response.status });
 }
@@ -234,6 +235,7 @@ function clearContinuation() {
   $("why").replaceChildren();
   $("more").hidden = true;
   $("empty").hidden = false;
+  $("recommended").removeAttribute("aria-busy");  // a request that was under way is not waited for
 }
 
 async function proceed() {

@@ -206,6 +206,33 @@ def test_a_problem_is_shown_in_words(page: Page) -> None:
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
+_HALF_ANSWERED = """
+() => {
+  const real = window.fetch;
+  window.fetch = async (path, options) => {
+    if (path !== "/predict") return real(path, options);
+    const body = new ReadableStream({ start: (half) => {
+      half.enqueue(new TextEncoder().encode("{"));
+      options.signal.addEventListener("abort", () => half.error(options.signal.reason));
+    } });
+    document.documentElement.dataset.half = "yes";
+    return new Response(body);
+  };
+}
+"""
+
+
+def test_a_request_that_is_replaced_while_its_answer_comes_is_no_problem(page: Page) -> None:
+    """The title is cleared after half an answer: nothing is wrong, and the list is not busy any more."""
+    page.evaluate(_HALF_ANSWERED)
+    page.get_by_label("Title", exact=True).fill("rock")
+    expect(page.locator("html")).to_have_attribute("data-half", "yes")
+    expect(page.locator("#recommended")).to_have_attribute("aria-busy", "true")
+    page.get_by_label("Title", exact=True).fill("")
+    expect(page.locator("#recommended")).not_to_have_attribute("aria-busy", "true")
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone(browser: Browser, service: Running, scheme: str) -> None:
     """At 375 pixels nothing scrolls sideways, and everything to tap is large enough for a finger."""
