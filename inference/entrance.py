@@ -45,7 +45,7 @@ async def caller(
     try:
         principal = await service.recognise(secret)
     except Refused:
-        _count(service, address)  # so that nobody can try keys quickly
+        _count(service, address)  # keys are too long to be guessed: this is for the work
         service.metrics.refusals.labels("access").inc()
         raise HTTPException(401, "The key or token is not valid here.", _CHALLENGE) from None
     except Overloaded:
