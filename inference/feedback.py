@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -232,8 +233,12 @@ def database_address(url: str) -> sa.URL:
     return address
 
 
-def open_engine(url: str) -> sa.Engine:
+def open_engine(url: str, reading: bool = False) -> sa.Engine:
     """Return the engine of the database at ``url``, set up for durability; nothing is asked of it yet.
+
+    Args:
+        url: The database.
+        reading: Whether nothing will be written: an SQLite file is not made then, nor changed.
 
     Raises:
         InputError: ``url`` names no database that can be used here.
@@ -247,8 +252,12 @@ def open_engine(url: str) -> sa.Engine:
             pool_pre_ping=True,
             connect_args={"connect_timeout": _PATIENCE, "options": "-c statement_timeout=5000"},
         )
+    file = Path(address.database or "").absolute()
+    if reading:
+        connect = partial(sqlite3.connect, f"{file.as_uri()}?mode=ro", timeout=_PATIENCE, uri=True)
+        return sa.create_engine(address, creator=connect)
     try:
-        Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FeedbackError(f"No folder can be made for {address.database} ({error.strerror}).") from error
     engine = sa.create_engine(address, connect_args={"timeout": _PATIENCE})

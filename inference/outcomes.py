@@ -39,7 +39,7 @@ def read_outcomes(url: str, since: int = 0, until: int | None = None) -> list[Ou
         InputError: ``url`` names no database.
         FeedbackError: The database cannot be read.
     """
-    engine, table = open_engine(url), EVENTS.c
+    engine, table = open_engine(url, reading=True), EVENTS.c
     answered = table.answered >= since if until is None else table.answered.between(since, until - 1)
     arm = (table.environment, table.digest)
     track = table.impression + " " + table.track_uri

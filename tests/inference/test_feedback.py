@@ -139,6 +139,25 @@ def test_answers_of_a_time_can_be_asked_for(store: FeedbackStore, url: str) -> N
     ]
 
 
+def test_reading_outcomes_makes_no_database(tmp_path: Path) -> None:
+    """Where no feedback was ever kept nothing is left behind that looks as if some could be."""
+    with pytest.raises(FeedbackError, match="no feedback was ever kept"):
+        read_outcomes(f"sqlite:///{tmp_path}/new/none.sqlite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_outcomes_are_read_from_a_file_that_is_left_as_it_is(tmp_path: Path) -> None:
+    """One that is no log of SQLite's yet, or a copy that may only be read, is not turned into one."""
+    file = tmp_path / "a file#1.sqlite"
+    store = FeedbackStore.open(f"sqlite:///{file}")
+    store.keep([batch("1", event())])
+    store.close()
+    sqlite3.connect(file).execute("PRAGMA journal_mode=DELETE").close()
+    before = file.read_bytes()
+    assert counted(f"sqlite:///{file}") == {("canary", _FIRST): (1, {"play": 1}, {"play": 1})}
+    assert file.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     "url",
     [
