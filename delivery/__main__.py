@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"segue {options.verb}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"segue {options.verb}: {error.filename or 'A file'} cannot be used ({error.strerror}).", file=sys.stderr)
+        what, why = error.filename or "A file", error.strerror or error
+        print(f"segue {options.verb}: {what} cannot be used ({why}).", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"segue {options.verb}: stopped; call it again to go on.", file=sys.stderr)
