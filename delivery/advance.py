@@ -157,6 +157,8 @@ def follow(promoter: Promoter, say: Say, sleep: Callable[[float], None], again: 
             told = line
             if step.over:
                 return step
+            for note in step.notes:
+                say(note)
             if step.outcome == "moved":
                 continue
         sleep(policy.look_seconds)

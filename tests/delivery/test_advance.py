@@ -63,6 +63,8 @@ def test_an_equal_model_goes_through_all_shares_a_commit_each(world: World, cand
     production = next(one for one in events if one.environment == "production")
     assert set(production.evidence) == {"Errors", "Slow", "Skipped", "Unliked"}
     assert all(told.startswith("pass n=") for told in production.evidence.values())
+    # Its report names no incumbent: told before the first share, and before all listeners get it.
+    assert sum("It was judged against no incumbent" in line for line in world.log) == 2
 
 
 @pytest.mark.parametrize("ways", [Ways(errors=0.4), Ways(slow=0.5), Ways(skipped=0.8), Ways(unliked=0.95)], ids=str)
