@@ -191,6 +191,15 @@ def test_the_incumbent_is_the_version_asked_for(version: str, which: str, tmp_pa
     assert calls(tmp_path)[-1] == f"-m delivery fetch {which} --output /srv/segue/incumbent"
 
 
+def test_who_asks_for_no_incumbent_gets_none(tmp_path: Path) -> None:
+    """And nobody is asked for one: what stands in production may be what no newer Segue can load."""
+    done = run("train-model/incumbent", tmp_path, VERSION="none", SEGUE_REPOSITORY="http://git/segue.git")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "The new model is judged against no incumbent, since model-version is none.\n"
+    assert not (tmp_path / "calls").exists()
+    assert not (tmp_path / "srv" / "segue" / "incumbent").exists()
+
+
 def test_publishing_hands_on_version_and_digest(tmp_path: Path) -> None:
     """And where the report can be read."""
     lines = f"version 12\nsha256:{'a' * 64}\npublished with the verdict pass: Better."
