@@ -2,15 +2,16 @@
  *
  * ONNX Runtime goes through rows of the catalogue's length once for each of its operators: product, prior, neighbours,
  * exclusion, top-k. Here a tile of tracks stays in the first cache from its products to its place among the best, and
- * all playlists under way are scored against it there, so that memory is read once for all of them. A pass goes round
- * and round, chunk by chunk: a playlist joins at the next chunk, whenever it comes, and is done one round later. The
- * threads are those of who asks.
+ * all playlists under way are scored against it there, a few at a time, so that memory is read once for all of them. A
+ * pass goes round and round, chunk by chunk: a playlist joins at the next chunk, whenever it comes, and is done one round
+ * later. The threads are those of who asks.
  *
  * Products are of integers and sums of floats stand in a fixed order (-std=c11 lets no compiler fuse them), so that
  * every CPU gives the same bits, whoever else asks.
  *
  * inference/scan.py is its door, and checks what it is given.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <float.h>
 #include <math.h>
 #include <pthread.h>
@@ -18,11 +19,15 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define TILE 64         /* tracks; 64 of 256 bytes are half of a first cache */
+#define TILE 64         /* tracks whose vectors stand together; 64 of 256 bytes are half of a first cache */
+#define GROUP 4         /* numbers of each of them that stand side by side, as VNNI multiplies them */
+#define BLOCK 4         /* playlists whose sums with a tile the registers of AVX-512 hold at the same time */
 #define CHUNK 4096      /* tracks that a thread takes at a time, a whole number of tiles */
+#define BYTES_A_SECOND 2e10 /* of memory, that one core reads on servers of our time, about */
 #define MOST 32         /* playlists under way; more wait */
-#define LONGEST 1024    /* numbers of a vector */
+#define LONGEST 1024    /* numbers of a vector, a whole number of groups */
 #define ZERO_POINT 128  /* of the table's unsigned bytes */
 
 #ifdef __x86_64__
@@ -36,7 +41,7 @@
 
 /* What a bundle knows of its tracks: inference/scan.py describes each array, and fills this in. */
 struct catalogue {
-    const uint8_t *vectors; /* (tracks, length), ZERO_POINT added */
+    const uint8_t *vectors; /* (tiles, groups, TILE, GROUP), ZERO_POINT added; what is too much is ZERO_POINT */
     const float *scale, *popularity, *bias; /* (tracks) */
     const int32_t *row, *title_row; /* (listed) tracks, the last one's for all that follow; (titles) n-grams of titles */
     const int32_t *neighbours; /* (rows, kept) */
@@ -70,27 +75,33 @@ struct query {
     int32_t shift;                /* what the zero point adds to each product */
     pthread_mutex_t lock;         /* of the heap */
     _Atomic float bar;            /* what a score has to reach to get into it */
-    int64_t not_taken, not_done;  /* chunks, since it came */
+    int64_t not_taken, not_done;  /* chunks of its round; 0 and all while it waits for one */
     int8_t rounded[LONGEST];
 };
 
-/* Products of rows, at most a tile of them, with a vector. */
-typedef void multiply(const uint8_t *rows, int64_t count, int64_t length, const int8_t *vector, int32_t *out);
-
-/* How a CPU multiplies best: rows that come from memory for one query, and rows that stay in its cache for many. */
-struct way {
-    multiply *alone, *together;
+/* A tile of the catalogue. */
+struct tile {
+    const uint8_t *vectors; /* (groups, TILE, GROUP) */
+    const float *scale, *popularity, *bias; /* (TILE) */
+    int64_t groups;
 };
+
+/* Score a tile for some playlists, a block of them at most, and tell by a bit each which tracks' scores reach the bar. */
+typedef void score(const struct tile *tile, struct query **queries, int64_t count, float (*scores)[TILE], uint64_t *reach);
 
 /* A catalogue that is gone through, and who is under way. */
 struct pass {
     struct catalogue catalogue;
-    struct way way;
+    score *score;             /* as this CPU does it best */
     pthread_mutex_t lock;     /* of all below, and of a query's chunks */
     pthread_cond_t changed;   /* a query is done, or a place is free */
     struct query *queries[MOST];
     int64_t count, chunk;     /* of queries, and the next to be taken */
+    int64_t waiting, riders;  /* queries, the last ones, that have not joined; and how many began the last round */
     int64_t working, threads; /* now, and at most */
+    double reading;           /* seconds that memory takes for all vectors, about */
+    double came, gap;         /* when somebody asked last, and the usual seconds from one to the next */
+    double since;             /* when the round that is waited for could have begun */
 };
 
 /* Round a vector to 8 bits as MatMulNBits does; return its unit. */
@@ -103,107 +114,143 @@ static float quantise(const float *vector, int64_t length, int8_t *rounded) {
     return unit;
 }
 
-#define INLINE static inline __attribute__((always_inline))
-#define MULTIPLY(name)                                                                           \
-    void name(const uint8_t *restrict rows, int64_t count, int64_t length, const int8_t *restrict vector, \
-              int32_t *restrict out)
+/* Multiply the vectors of a tile with one. */
+FOR_EVERY_CPU static void multiply(const struct tile *tile, const int8_t *vector, int32_t *restrict products) {
+    for (int i = 0; i < TILE; i++) products[i] = 0;
+    for (int64_t group = 0; group < tile->groups; group++, vector += GROUP) {
+        const uint8_t *numbers = tile->vectors + group * TILE * GROUP;
+        for (int i = 0; i < TILE; i++)
+            for (int j = 0; j < GROUP; j++) products[i] += numbers[i * GROUP + j] * vector[j];
+    }
+}
 
-/* Row after row, as memory likes it best. */
-INLINE MULTIPLY(in_turn) {
-    for (int64_t i = 0; i < count; i++) {
-        int32_t sum = 0;
-        for (int64_t j = 0; j < length; j++) sum += rows[i * length + j] * vector[j];
-        out[i] = sum;
+/* Turn products into scores, and say which of them reach the bar. */
+FOR_EVERY_CPU static uint64_t finish(
+    const struct tile *tile, const struct query *query, const int32_t *restrict products, float *restrict scores) {
+    float unit = query->unit, weight = query->playlist->popularity, bar = atomic_load(&query->bar);
+    int32_t shift = query->shift;
+    int any = 0;
+    for (int i = 0; i < TILE; i++) {
+        scores[i] = (float)(products[i] - shift) * (unit * tile->scale[i]) + (weight * tile->popularity[i] + tile->bias[i]);
+        any |= scores[i] >= bar;
+    }
+    uint64_t reach = 0;
+    for (int i = 0; any && i < TILE; i++) reach |= (uint64_t)(scores[i] >= bar) << i;
+    return reach;
+}
+
+static void by_any_cpu(
+    const struct tile *tile, struct query **queries, int64_t count, float (*scores)[TILE], uint64_t *reach) {
+    int32_t products[TILE];
+    for (int64_t q = 0; q < count; q++) {
+        multiply(tile, queries[q]->rounded, products);
+        reach[q] = finish(tile, queries[q], products, scores[q]);
     }
 }
 
 #ifdef __x86_64__
 #define AVX2 __attribute__((target("avx2")))
 #define VNNI __attribute__((target("avx512bw,avx512vl,avx512vnni,prefer-vector-width=512")))
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLLED _Pragma("GCC unroll 8")
 
-/* The sum of each of four vectors of integers. */
-AVX2 INLINE __m128i folded(__m256i first, __m256i second, __m256i third, __m256i fourth) {
-    __m256i sums = _mm256_hadd_epi32(_mm256_hadd_epi32(first, second), _mm256_hadd_epi32(third, fourth));
-    return _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+/* Multiply tracks of a tile, from `first` on, with `count` vectors: four for each of `width` registers, in 16 bits, of
+ * which two products' sum is one of 32. */
+AVX2 INLINE void multiply_by_avx2(
+    const struct tile *tile, int first, struct query **queries, const int count, const int width,
+    int32_t (*products)[TILE]) {
+    __m256i sums[2][8]; /* of each track two, side by side */
+    UNROLLED for (int q = 0; q < count; q++)
+        UNROLLED for (int i = 0; i < width; i++) sums[q][i] = _mm256_setzero_si256();
+    for (int64_t group = 0; group < tile->groups; group++) {
+        const uint8_t *numbers = tile->vectors + (group * TILE + first) * GROUP;
+        __m256i parts[2];
+        UNROLLED for (int q = 0; q < count; q++) {
+            int32_t four;
+            memcpy(&four, queries[q]->rounded + group * GROUP, GROUP);
+            parts[q] = _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(four)));
+        }
+        UNROLLED for (int i = 0; i < width; i++) {
+            __m256i tracks = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(numbers + 16 * i)));
+            UNROLLED for (int q = 0; q < count; q++)
+                sums[q][i] = _mm256_add_epi32(sums[q][i], _mm256_madd_epi16(tracks, parts[q]));
+        }
+    }
+    UNROLLED for (int q = 0; q < count; q++)
+        UNROLLED for (int i = 0; i < width; i += 2) {
+            __m256i both = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sums[q][i], sums[q][i + 1]), 0xd8);
+            _mm256_storeu_si256((__m256i *)(products[q] + first + 4 * i), both);
+        }
 }
 
-/* Four rows at a time, which share the reading of the vector and the folding of their sums. */
-AVX2 INLINE MULTIPLY(in_fours_by_avx2) {
-    for (; count >= 4; count -= 4, rows += 4 * length, out += 4) {
-        __m256i sums[4] = {0};
-        for (int64_t j = 0; j < length; j += 16) {
-            __m256i part = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(vector + j)));
-            for (int i = 0; i < 4; i++) {
-                __m256i row = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(rows + i * length + j)));
-                sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(row, part));
-            }
-        }
-        _mm_storeu_si128((__m128i *)out, folded(sums[0], sums[1], sums[2], sums[3]));
+AVX2 static void by_avx2(
+    const struct tile *tile, struct query **queries, int64_t count, float (*scores)[TILE], uint64_t *reach) {
+    int32_t products[2][TILE];
+    for (int64_t q = 0; q < count; q += 2) {
+        int both = count - q > 1;
+        if (both)
+            for (int first = 0; first < TILE; first += 16) multiply_by_avx2(tile, first, queries + q, 2, 4, products);
+        else /* more of the tile at a time, since its numbers may come from memory */
+            for (int first = 0; first < TILE; first += 32) multiply_by_avx2(tile, first, queries + q, 1, 8, products);
+        for (int i = 0; i <= both; i++) reach[q + i] = finish(tile, queries[q + i], products[i], scores[q + i]);
     }
-    in_turn(rows, count, length, vector, out);
 }
 
-VNNI INLINE MULTIPLY(in_fours_by_vnni) {
-    for (; count >= 4; count -= 4, rows += 4 * length, out += 4) {
-        __m512i sums[4] = {0};
-        for (int64_t j = 0; j < length; j += 64) {
-            __m512i part = _mm512_loadu_si512(vector + j);
-            for (int i = 0; i < 4; i++)
-                sums[i] = _mm512_dpbusd_epi32(sums[i], _mm512_loadu_si512(rows + i * length + j), part);
+/* All in registers: a tile's numbers are read once for all playlists of a block, and their products are never written. */
+VNNI INLINE void by_vnni_for(
+    const struct tile *tile, struct query **queries, const int count, float (*scores)[TILE], uint64_t *reach) {
+    __m512i sums[BLOCK][4];
+    UNROLLED for (int q = 0; q < count; q++)
+        UNROLLED for (int i = 0; i < 4; i++) sums[q][i] = _mm512_setzero_si512();
+    for (int64_t group = 0; group < tile->groups; group++) {
+        const uint8_t *numbers = tile->vectors + group * TILE * GROUP;
+        __m512i tracks[4];
+        UNROLLED for (int i = 0; i < 4; i++) tracks[i] = _mm512_loadu_si512(numbers + 64 * i);
+        UNROLLED for (int q = 0; q < count; q++) {
+            int32_t four;
+            memcpy(&four, queries[q]->rounded + group * GROUP, GROUP);
+            __m512i part = _mm512_set1_epi32(four);
+            UNROLLED for (int i = 0; i < 4; i++) sums[q][i] = _mm512_dpbusd_epi32(sums[q][i], tracks[i], part);
         }
-        __m256i halves[4];
-        for (int i = 0; i < 4; i++)
-            halves[i] = _mm256_add_epi32(_mm512_castsi512_si256(sums[i]), _mm512_extracti64x4_epi64(sums[i], 1));
-        _mm_storeu_si128((__m128i *)out, folded(halves[0], halves[1], halves[2], halves[3]));
     }
-    in_turn(rows, count, length, vector, out);
+    UNROLLED for (int q = 0; q < count; q++) reach[q] = 0;
+    UNROLLED for (int i = 0; i < 4; i++) {
+        __m512 scale = _mm512_loadu_ps(tile->scale + 16 * i), bias = _mm512_loadu_ps(tile->bias + 16 * i);
+        __m512 popularity = _mm512_loadu_ps(tile->popularity + 16 * i);
+        UNROLLED for (int q = 0; q < count; q++) { /* as `finish` does it */
+            const struct query *query = queries[q];
+            __m512 product = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[q][i], _mm512_set1_epi32(query->shift)));
+            __m512 prior = _mm512_mul_ps(_mm512_set1_ps(query->playlist->popularity), popularity);
+            __m512 found = _mm512_mul_ps(product, _mm512_mul_ps(_mm512_set1_ps(query->unit), scale));
+            found = _mm512_add_ps(found, _mm512_add_ps(prior, bias));
+            _mm512_storeu_ps(scores[q] + 16 * i, found);
+            __mmask16 reaches = _mm512_cmp_ps_mask(found, _mm512_set1_ps(atomic_load(&query->bar)), _CMP_GE_OQ);
+            reach[q] |= (uint64_t)reaches << 16 * i;
+        }
+    }
+}
+
+VNNI static void by_vnni(
+    const struct tile *tile, struct query **queries, int64_t count, float (*scores)[TILE], uint64_t *reach) {
+    switch (count) { /* where the compiler knows how many playlists there are, it keeps their sums in registers */
+        case 1: by_vnni_for(tile, queries, 1, scores, reach); break;
+        case 2: by_vnni_for(tile, queries, 2, scores, reach); break;
+        case 3: by_vnni_for(tile, queries, 3, scores, reach); break;
+        default: by_vnni_for(tile, queries, BLOCK, scores, reach);
+    }
 }
 #endif
 
-/* A length that the compiler knows lets it keep the vector in registers. */
-#define FOR_LENGTHS(name, how)                       \
-    MULTIPLY(name) {                                 \
-        if (length == 128)                           \
-            how(rows, count, 128, vector, out);      \
-        else if (length == 256)                      \
-            how(rows, count, 256, vector, out);      \
-        else                                         \
-            how(rows, count, length, vector, out);   \
-    }
-static FOR_LENGTHS(by_any_cpu, in_turn)
-#ifdef __x86_64__
-AVX2 static FOR_LENGTHS(by_avx2, in_fours_by_avx2)
-VNNI static FOR_LENGTHS(by_vnni_alone, in_turn) /* the compiler makes VNNI's instructions of it */
-VNNI static FOR_LENGTHS(by_vnni, in_fours_by_vnni)
-#endif
-
-/* The ways to multiply that this CPU knows for vectors of a length, the best one last. Return how many there are. */
-static int64_t known_ways(int64_t length, struct way *ways) {
+/* The ways to score that this CPU knows, the best one last. Return how many there are. */
+static int64_t known_ways(score **ways) {
     int64_t count = 0;
-    ways[count++] = (struct way){by_any_cpu, by_any_cpu};
+    ways[count++] = by_any_cpu;
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx2") && length % 16 == 0) ways[count++] = (struct way){by_avx2, by_avx2};
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512vnni") && length % 64 == 0)
-        ways[count++] = (struct way){by_vnni_alone, by_vnni};
+    if (__builtin_cpu_supports("avx2")) ways[count++] = by_avx2;
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
+        ways[count++] = by_vnni;
 #endif
     return count;
-}
-
-/* Turn products of `count` tracks, from `start` on, into scores. Return whether any reaches the bar. */
-FOR_EVERY_CPU static int score(
-    const struct catalogue *catalogue, const struct query *query, int64_t start, int64_t count, float bar,
-    const int32_t *restrict products, float *restrict scores) {
-    const float *restrict scale = catalogue->scale + start, *restrict popularity = catalogue->popularity + start;
-    const float *restrict bias = catalogue->bias + start;
-    float unit = query->unit, weight = query->playlist->popularity;
-    int32_t shift = query->shift;
-    int reaches = 0;
-    for (int64_t i = 0; i < count; i++) {
-        scores[i] = (float)(products[i] - shift) * (unit * scale[i]) + (weight * popularity[i] + bias[i]);
-        reaches |= scores[i] >= bar;
-    }
-    return reaches;
 }
 
 /* Whether one entry of a list stands behind another: it scores less, or as much under a greater id. */
@@ -364,14 +411,15 @@ static int all_gains(const struct catalogue *catalogue, struct query *query) {
     return 1;
 }
 
-/* Let scores of `count` tracks, from `start` on, into the list of a query where they are good enough. */
-static void offer(struct query *query, const float *scores, int64_t start, int64_t count) {
+/* Let those scores of a tile, whose first track is `start`, that reach the bar into the list of a query. */
+static void offer(struct query *query, const float *scores, int64_t start, uint64_t reach) {
     struct playlist *playlist = query->playlist;
     int64_t *best = playlist->best;
     float *best_scores = playlist->best_scores;
     pthread_mutex_lock(&query->lock);
     float bar = atomic_load(&query->bar);
-    for (int64_t i = 0; i < count; i++) {
+    for (; reach; reach &= reach - 1) {
+        int i = __builtin_ctzll(reach);
         if (!(scores[i] >= bar)) continue;
         if (playlist->found < playlist->k) {
             best_scores[playlist->found] = scores[i], best[playlist->found] = start + i;
@@ -399,36 +447,85 @@ static int64_t first_from(const int64_t *ids, int64_t count, int64_t id) {
     return low;
 }
 
+/* The `number`-th tile of a catalogue. The last one's floats are copied to `padded`, where it is not whole. */
+static struct tile tile_of(const struct catalogue *catalogue, int64_t number, float (*padded)[TILE]) {
+    int64_t start = number * TILE, left = catalogue->tracks - start;
+    const float *floats[3] = {catalogue->scale + start, catalogue->popularity + start, catalogue->bias + start};
+    for (int i = 0; i < 3 && left < TILE; i++) {
+        memset(padded[i], 0, sizeof padded[i]);
+        floats[i] = memcpy(padded[i], floats[i], left * sizeof(float));
+    }
+    int64_t groups = (catalogue->length + GROUP - 1) / GROUP;
+    return (struct tile){catalogue->vectors + start * groups * GROUP, floats[0], floats[1], floats[2], groups};
+}
+
 /* Score the tracks of a chunk for some queries, tile by tile. */
 static void scan(const struct pass *pass, int64_t chunk, struct query **queries, int64_t count) {
     const struct catalogue *catalogue = &pass->catalogue;
-    int64_t length = catalogue->length, begin = chunk * CHUNK, end = begin + CHUNK;
+    int64_t begin = chunk * CHUNK, end = begin + CHUNK, next[MOST], next_without[MOST];
     if (end > catalogue->tracks) end = catalogue->tracks;
-    /* While a query is scored, its share of the next tile is on the way. Alone, the CPU foresees that better itself. */
-    int64_t share = count > 1 ? TILE * length / count : 0;
-    multiply *multiply = count > 1 ? pass->way.together : pass->way.alone;
-    int64_t next[MOST], next_without[MOST];
-    int32_t products[TILE];
-    float scores[TILE];
+    float scores[BLOCK][TILE], padded[3][TILE];
+    uint64_t reach[BLOCK];
     for (int64_t q = 0; q < count; q++) {
         next[q] = first_from(queries[q]->ids, queries[q]->voted, begin);
         next_without[q] = first_from(queries[q]->without, queries[q]->without_count, begin);
     }
     for (int64_t start = begin; start < end; start += TILE) {
-        int64_t size = end - start < TILE ? end - start : TILE, after = start + size;
-        const uint8_t *rows = catalogue->vectors + start * length;
+        int64_t after = start + TILE < end ? start + TILE : end;
+        struct tile tile = tile_of(catalogue, start / TILE, padded);
         for (int64_t q = 0; q < count; q++) {
+            int64_t place = q % BLOCK;
+            if (!place) pass->score(&tile, queries + q, count - q < BLOCK ? count - q : BLOCK, scores, reach);
             struct query *query = queries[q];
-            for (int64_t j = 0; j < share; j += 64) __builtin_prefetch(rows + TILE * length + q * share + j, 0, 2);
-            multiply(rows, size, length, query->rounded, products);
-            int wanted = score(catalogue, query, start, size, atomic_load(&query->bar), products, scores);
-            for (; next[q] < query->voted && query->ids[next[q]] < after; next[q]++, wanted = 1)
-                scores[query->ids[next[q]] - start] += query->gains[next[q]];
+            float *own = scores[place];
+            uint64_t wanted = reach[place] & (~0ULL >> (TILE - (after - start)));
+            for (; next[q] < query->voted && query->ids[next[q]] < after; next[q]++) {
+                own[query->ids[next[q]] - start] += query->gains[next[q]];
+                wanted |= 1ULL << (query->ids[next[q]] - start);
+            }
             for (; next_without[q] < query->without_count && query->without[next_without[q]] < after; next_without[q]++)
-                scores[query->without[next_without[q]] - start] = -INFINITY;
-            if (wanted) offer(query, scores, start, size);
+                own[query->without[next_without[q]] - start] = -INFINITY;
+            if (wanted) offer(query, own, start, wanted);
         }
     }
+}
+
+/* Seconds, from some moment on. */
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* How many chunks there are. */
+static int64_t chunks_of(const struct catalogue *catalogue) {
+    return (catalogue->tracks + CHUNK - 1) / CHUNK;
+}
+
+/* Remember how often somebody asks: a mean over the last dozens of gaps. */
+static void note_arrival(struct pass *pass) {
+    double moment = now(), gap = moment - pass->came;
+    pass->came = moment;
+    pass->gap += ((gap < 1 ? gap : 1) - pass->gap) / 32;
+}
+
+/* Let who waits join the round. Return when to look again where they have to wait for company, or 0.
+ *
+ * One reading of memory serves four playlists in the time of one. Where few ask, each joins at once, wherever the round is.
+ * Where so many ask that others come within the time of a reading, they wait at its beginning until they are as many as the
+ * last time, at most for as long as it takes: each waits longer and costs less, and when all cores are busy that is sooner.
+ */
+static double let_join(struct pass *pass) {
+    if (!pass->waiting) return 0;
+    int often = pass->reading > 1.5 * pass->gap;
+    if (often && pass->count > pass->waiting) return 0; /* who rides wakes them up */
+    if (often && pass->waiting < pass->riders && now() < pass->since + pass->reading) return pass->since + pass->reading;
+    if (pass->count == pass->waiting) pass->chunk = 0; /* the popular tracks first: lists are full of good ones soon */
+    for (int64_t i = pass->count - pass->waiting; i < pass->count; i++)
+        pass->queries[i]->not_taken = chunks_of(&pass->catalogue);
+    pass->riders = pass->count, pass->waiting = 0;
+    pthread_cond_broadcast(&pass->changed);
+    return 0;
 }
 
 /* Take the next chunk for all queries that have not had it yet, score it, and let those go that it was the last for.
@@ -437,11 +534,11 @@ static void scan(const struct pass *pass, int64_t chunk, struct query **queries,
  */
 static int work(struct pass *pass) {
     struct query *queries[MOST];
-    int64_t count = 0, left = 0, done = 0, chunk = pass->chunk, chunks = (pass->catalogue.tracks + CHUNK - 1) / CHUNK;
+    int64_t count = 0, left = 0, done = 0, chunk = pass->chunk;
     for (int64_t i = 0; i < pass->count; i++)
         if (pass->queries[i]->not_taken) queries[count++] = pass->queries[i], pass->queries[i]->not_taken--;
     if (!count) return 0;
-    pass->chunk = (chunk + 1) % chunks;
+    pass->chunk = (chunk + 1) % chunks_of(&pass->catalogue);
     pass->working++;
     pthread_mutex_unlock(&pass->lock);
     scan(pass, chunk, queries, count);
@@ -451,20 +548,32 @@ static int work(struct pass *pass) {
     for (int64_t i = 0; i < pass->count; i++)
         if (pass->queries[i]->not_done) pass->queries[left++] = pass->queries[i];
     pass->count = left;
+    if (done && left == pass->waiting) pass->since = now();
     if (done) pthread_cond_broadcast(&pass->changed);
     return 1;
+}
+
+/* Let others have the lock, until something has changed or, if it is above 0, that moment has come. */
+static void wait(struct pass *pass, double until) {
+    struct timespec time = {(time_t)until, (long)(1e9 * (until - (double)(time_t)until))};
+    if (until > 0)
+        pthread_cond_timedwait(&pass->changed, &pass->lock, &time);
+    else
+        pthread_cond_wait(&pass->changed, &pass->lock);
 }
 
 /* Have `count` queries scored against the whole catalogue, with everybody else's, by this thread and others. */
 static void go_round(struct pass *pass, struct query *queries, int64_t count) {
     int64_t joined = 0, done = 0;
     pthread_mutex_lock(&pass->lock);
+    note_arrival(pass);
     while (done < count) {
         for (; joined < count && pass->count < MOST; joined++) {
-            if (!pass->count) pass->chunk = 0; /* the popular tracks first: lists are full of good ones soon */
-            pass->queries[pass->count++] = &queries[joined];
+            if (!pass->count) pass->since = now();
+            pass->queries[pass->count++] = &queries[joined], pass->waiting++;
         }
-        if (pass->working == pass->threads || !work(pass)) pthread_cond_wait(&pass->changed, &pass->lock);
+        double again = let_join(pass);
+        if (pass->working == pass->threads || !work(pass)) wait(pass, again);
         while (done < joined && !queries[done].not_done) done++;
     }
     pthread_cond_broadcast(&pass->changed); /* this thread's place is free */
@@ -498,7 +607,7 @@ static int prepare(const struct catalogue *catalogue, struct playlist *playlist,
     if (!all_gains(catalogue, query)) return 0;
     query->unit = quantise(playlist->vector, catalogue->length, query->rounded);
     for (int64_t i = 0; i < catalogue->length; i++) query->shift += ZERO_POINT * query->rounded[i];
-    query->not_taken = query->not_done = (catalogue->tracks + CHUNK - 1) / CHUNK;
+    query->not_done = chunks_of(catalogue);
     atomic_init(&query->bar, -FLT_MAX); /* what is left out scores less */
     pthread_mutex_init(&query->lock, NULL);
     return 1;
@@ -507,13 +616,17 @@ static int prepare(const struct catalogue *catalogue, struct playlist *playlist,
 /* Begin with a catalogue: `threads` at most go through it at the same time, and multiply in the `way`-th way of those
  * that this CPU knows, or in the best one where it is below 0. Return NULL where it cannot be gone through. */
 struct pass *segue_open(const struct catalogue *catalogue, int64_t threads, int64_t way) {
-    struct way ways[3];
-    int64_t known = known_ways(catalogue->length, ways);
+    score *ways[3];
+    int64_t known = known_ways(ways);
     if (catalogue->length > LONGEST || catalogue->tracks < 1 || threads < 1 || way >= known) return NULL;
     struct pass *pass = calloc(1, sizeof *pass);
     if (!pass) return NULL;
-    pass->catalogue = *catalogue, pass->threads = threads, pass->way = ways[way < 0 ? known - 1 : way];
-    pthread_mutex_init(&pass->lock, NULL), pthread_cond_init(&pass->changed, NULL);
+    pass->catalogue = *catalogue, pass->threads = threads, pass->score = ways[way < 0 ? known - 1 : way];
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic), pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&pass->lock, NULL), pthread_cond_init(&pass->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pass->reading = (double)(catalogue->tracks * catalogue->length) / BYTES_A_SECOND, pass->gap = 1;
     return pass;
 }
 

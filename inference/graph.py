@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from inference.scan import Table, directions, library, read_vectors
+from inference.scan import Table, library, read_vectors
 from segue.bundle import MODEL, QUERY_MODEL, Bundle
 from segue.errors import BundleError
 
@@ -85,7 +85,7 @@ class WholeGraph:
 
     def directions(self, tracks: Ids) -> Scores | None:
         """See `Graph.directions`."""
-        return None if self._vectors is None else directions(self._vectors, tracks)
+        return None if self._vectors is None else self._vectors.directions(tracks)
 
 
 class ScannedGraph:
@@ -97,7 +97,7 @@ class ScannedGraph:
         """Load it; as `open_graph` otherwise."""
         self._session = _load(bundle.file(QUERY_MODEL), threads, _PLAYLIST, set(_QUERY))
         self._table = Table.read(bundle.file(MODEL), bundle.manifest.model.get("scan", {}))
-        self._length, self._scan = self._table.vectors.shape[1], self._table.scan()
+        self._length, self._scan = self._table.vectors.length, self._table.scan()
 
     def run(self, inputs: Inputs, k: int) -> tuple[Ids, Scores]:
         """Run it; as `Graph.run`."""
@@ -109,7 +109,7 @@ class ScannedGraph:
 
     def directions(self, tracks: Ids) -> Scores | None:
         """See `Graph.directions`."""
-        return directions(self._table.vectors, tracks)
+        return self._table.vectors.directions(tracks)
 
 
 def _load(path: Path, threads: int | None, inputs: set[str], outputs: set[str]) -> Any:

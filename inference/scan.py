@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.tiles import Tiles, shape_at
 from inference.turns import aside
 from segue.cpu_limit import cpu_limit
 from segue.errors import BundleError
@@ -170,7 +171,7 @@ class Table:
     """The tracks of a catalogue as candidates.
 
     Attributes:
-        vectors: (N, D) uint8 vectors, 128 added to each number.
+        vectors: Their 8-bit vectors.
         scale: (N,) float32 what a track's numbers are multiplied by.
         prior: (2, N) float32 popularity, which a playlist weighs, and bias.
         neighbours: What tracks say for others, or None.
@@ -178,7 +179,7 @@ class Table:
         albums: …and from which album.
     """
 
-    vectors: NDArray[np.uint8]
+    vectors: Tiles
     scale: Floats
     prior: Floats
     neighbours: Neighbours | None
@@ -199,15 +200,15 @@ class Table:
             BundleError: The layout does not fit the file or itself.
         """
         try:
-            vectors = _array(model, np.dtype(np.uint8), layout["vectors"])
+            vectors = Tiles.read(model, layout["vectors"])
             scale, prior = (_array(model, np.dtype(np.float32), layout[name]) for name in ("scale", "prior"))
             neighbours = Neighbours.read(model, layout["neighbours"]) if "neighbours" in layout else None
             artists, albums = (
                 Kin.among(_array(model, np.dtype(np.int32), layout[name])) if name in layout else None
                 for name in ("artists", "albums")
             )
-            if vectors.ndim != 2 or vectors.shape[1] > _LONGEST:
-                raise ValueError(f"vectors of shape {vectors.shape} cannot be scanned")
+            if vectors.length > _LONGEST:
+                raise ValueError(f"vectors of {vectors.length} numbers cannot be scanned")
             if scale.shape != (len(vectors),) or prior.shape != (2, len(vectors)):
                 raise ValueError(f"{len(vectors)} vectors have scales {scale.shape} and a prior {prior.shape}")
             if neighbours is not None:
@@ -249,8 +250,8 @@ class Scan:
             ValueError: This CPU does not know the way.
         """
         self._table, self._native = table, native
-        tracks, length = table.vectors.shape
-        arrays, numbers = [table.vectors, table.scale, table.prior[0], table.prior[1]], [tracks, length]
+        tracks, length = len(table.vectors), table.vectors.length
+        arrays, numbers = [table.vectors.tiles, table.scale, table.prior[0], table.prior[1]], [tracks, length]
         if (others := table.neighbours) is not None:
             arrays += [others.row, others.title_row, others.ids, others.values, others.scale]
             numbers += [len(others.row), len(others.title_row), others.ids.shape[1], min(others.leaders, tracks)]
@@ -299,7 +300,7 @@ class Scan:
         Raises:
             ValueError: A playlist is not of this catalogue.
         """
-        tracks, length = self._table.vectors.shape
+        tracks, length = len(self._table.vectors), self._table.vectors.length
         batch, wanted = len(vectors), min(k, tracks)
         ids, scores = np.zeros((batch, k), np.int64), np.full((batch, k), -np.inf, np.float32)
         vectors, loudness = (np.ascontiguousarray(array, np.float32) for array in (vectors, loudness))
@@ -323,12 +324,7 @@ class Scan:
         return ids, scores
 
 
-def directions(vectors: NDArray[np.uint8], tracks: Ids) -> Floats:
-    """Return (n, D) of the tracks (n,) out of vectors (N, D) as `Table` has them: where they point, and not how far."""
-    return vectors[tracks].astype(np.float32) - 128
-
-
-def read_vectors(model: Path, layout: Mapping[str, Any]) -> NDArray[np.uint8] | None:
+def read_vectors(model: Path, layout: Mapping[str, Any]) -> Tiles | None:
     """Read the vectors of a table alone; None where ``layout`` has none. Otherwise as `Table.read`.
 
     Raises:
@@ -337,7 +333,7 @@ def read_vectors(model: Path, layout: Mapping[str, Any]) -> NDArray[np.uint8] | 
     if "vectors" not in layout:
         return None
     try:
-        return _array(model, np.dtype(np.uint8), layout["vectors"])
+        return Tiles.read(model, layout["vectors"])
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(
             f"The manifest beside {model} says wrongly where its tracks stand ({error!r}); export the bundle again."
@@ -345,8 +341,6 @@ def read_vectors(model: Path, layout: Mapping[str, Any]) -> NDArray[np.uint8] | 
 
 
 def _array(file: Path, kind: np.dtype[Any], place: Mapping[str, Any]) -> NDArray[Any]:
-    shape = tuple(int(size) for size in place["shape"])
-    if min(shape, default=0) < 1 or int(place["offset"]) < 0:
-        raise ValueError(f"{place} is no place of an array")
+    shape = shape_at(place)
     # Read and not mapped: a copy has large pages, and nobody can change it under the service.
     return np.fromfile(file, kind, int(np.prod(shape)), offset=int(place["offset"])).reshape(shape)

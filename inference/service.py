@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("segue.service")
 _DATABASE_SECONDS = 1.0  # that the first answer may wait for the database
 _REFUSED_SECONDS = 30.0  # after which a bundle that was refused is tried again: what was damaged may have been mended
-_AT_ONCE = 2  # requests a core: those that are ranked at the same time share the reading of the catalogue
+_AT_ONCE, _AT_ONCE_OF_MANY, _MANY = 2, 4, 1_000_000
+"""Requests a core, and with more tracks than that: those that are ranked at once share the reading of the catalogue.
+The longer that takes the more is gained; but the more threads there are, the longer a refusal takes."""
 _VERIFYING, _UNVERIFIED = 2, 100  # tokens that are verified at once, and that wait for it
 _LET_GO_SECONDS = 0.5  # in which requests that began with the model before are answered, and let go of it
 
@@ -53,7 +55,8 @@ class Service:
         cores = cpu_limit()
         self.threads = settings.threads or 1
         whole = max(1, round(cores))
-        self.work = Work(settings.concurrency or _AT_ONCE * whole, settings.queue, settings.patience, whole)
+        self._cores = whole
+        self.work = Work(settings.concurrency or _AT_ONCE_OF_MANY * whole, settings.queue, settings.patience, whole)
         self.impressions = Impressions()
         self.intake = Intake(
             settings.database_url, self.impressions, lambda ready: metrics.feedback_ready.set(int(ready))
@@ -208,6 +211,8 @@ class Service:
     def _exchange(self, model: Model) -> None:
         """Answer with ``model`` from the next request on; those under way keep the one that they began with."""
         self._model = model
+        many = len(model.ranker.catalogue) > _MANY
+        self.work.allow(self.settings.concurrency or (_AT_ONCE_OF_MANY if many else _AT_ONCE) * self._cores)
         self.metrics.observe_model(model, self.settings.environment)
         self.metrics.ready.set(int(self.ready))
 

@@ -43,9 +43,10 @@ class Work:
             turns: Of those under way, how many run Python (`inference.turns`); without it all.
         """
         self._patience, self._turns = patience, Turns(turns or threads)
-        self._threads, self._places = threads, threads + queue
+        self._threads, self._queue = threads, queue
         self._pool = ThreadPoolExecutor(threads, "ranking")
         self._taken = 0
+        self.allow(threads)
         self._mean = 0.01  # seconds
 
     @property
@@ -53,13 +54,18 @@ class Work:
         """Pieces of work that are being done or wait."""
         return self._taken
 
+    def allow(self, at_once: int) -> None:
+        """Have so many pieces of work under way at once from now on, and no more than there are threads."""
+        self._at_once = min(at_once, self._threads)
+        self._slots = asyncio.Semaphore(self._at_once)  # who has one of those before keeps it
+
     def check(self) -> None:
         """Look whether there is a place, before anything is spent on a request.
 
         Raises:
             Overloaded: There is none.
         """
-        if self._taken >= self._places:
+        if self._taken >= self._at_once + self._queue:
             raise self._overloaded()
 
     async def do(self, action: Callable[[], _Result]) -> _Result:
@@ -71,7 +77,9 @@ class Work:
         self.check()
         self._taken += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, action, monotonic())
+            came = monotonic()
+            async with self._slots:
+                return await asyncio.get_running_loop().run_in_executor(self._pool, self._timed, action, came)
         finally:
             self._taken -= 1
 
@@ -80,7 +88,7 @@ class Work:
         self._pool.shutdown(wait=False)
 
     def _overloaded(self) -> Overloaded:
-        return Overloaded(max(1, math.ceil(self._places / self._threads * self._mean)))
+        return Overloaded(max(1, math.ceil((1 + self._queue / self._at_once) * self._mean)))
 
     def _timed(self, action: Callable[[], _Result], came: float) -> _Result:
         with self._turns.turn():

@@ -89,8 +89,10 @@ class Segue:
 
     def __init__(self, vectors: Floats, threads: int) -> None:
         from inference.scan import Table
+        from inference.tiles import Tiles
 
-        self._scan = Table(*quantised(vectors), np.zeros((2, len(vectors)), np.float32), None).scan()
+        rows, scale = quantised(vectors)
+        self._scan = Table(Tiles.of(rows), scale, np.zeros((2, len(vectors)), np.float32), None).scan()
         # A track's 8-bit numbers, its scale, and its two priors, which are read whether they are zero or not.
         self.stored = self.scanned = len(vectors) * (vectors.shape[1] + 3 * 4)
         self._pool: ThreadPoolExecutor | None = None

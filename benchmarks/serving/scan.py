@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 
 from inference.scan import Scan, Table
+from inference.tiles import Tiles
 
 _NOBODY = np.array([-1])
 _SILENCE, _WEIGHTS = np.zeros((3, 1), np.float32), np.ones(5, np.float32)
@@ -30,14 +31,14 @@ def made_up(tracks: int, length: int) -> Table:
         part = draw.standard_normal((min(100_000, tracks - start), length), np.float32)
         vectors[start : start + len(part)] = np.rint(127 * part / np.abs(part).max(1, keepdims=True)) + 128
     prior = -np.sort(-draw.random((2, tracks), np.float32)) * np.float32(0.1)
-    return Table(vectors, draw.random(tracks, np.float32) * np.float32(0.01), prior, None)
+    return Table(Tiles.of(vectors), draw.random(tracks, np.float32) * np.float32(0.01), prior, None)
 
 
 def alone(table: Table, scan: Scan, queries: Any) -> dict[str, float]:
     """Time single queries and numpy's maximum over the same vectors, in turns."""
     asked, read = [], []
     for query in queries:
-        read.append(_seconds(table.vectors.max))
+        read.append(_seconds(table.vectors.tiles.max))
         asked.append(_seconds(lambda query=query: scan.best(query, _WEIGHTS, _NOBODY, _SILENCE, _NOBODY, 500)))
     found = {"read": 1e3 * float(np.median(read)), "query": 1e3 * float(np.median(asked))}
     return found | {"query_over_read": found["query"] / found["read"]}

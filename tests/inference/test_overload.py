@@ -41,6 +41,36 @@ def test_work_beyond_its_places_is_refused_and_places_come_free() -> None:
     asyncio.run(scenario())
 
 
+def test_fewer_at_once_than_threads_can_be_allowed_and_more_again() -> None:
+    """Those that were under way go on; who comes then waits, or is refused."""
+
+    async def scenario() -> None:
+        work, going, go = Work(3, 1), threading.Semaphore(0), threading.Event()
+
+        def wait() -> bool:
+            going.release()
+            return go.wait()
+
+        work.allow(1)
+        taken = [asyncio.create_task(work.do(wait)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(Overloaded):
+            work.check()
+        assert going.acquire(blocking=False)
+        assert not going.acquire(blocking=False)  # one is under way, and one waits
+        work.allow(99)  # as many as there are threads
+        taken += [asyncio.create_task(work.do(wait)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        assert (work.taken, going.acquire(blocking=False), going.acquire(blocking=False)) == (4, True, True)
+        with pytest.raises(Overloaded):
+            work.check()
+        go.set()
+        assert await asyncio.gather(*taken) == [True] * 4
+        work.close()
+
+    asyncio.run(scenario())
+
+
 def test_work_whose_turn_comes_too_late_is_refused_undone() -> None:
     """An answer that comes when nobody waits for it any more is not worked on."""
 
