@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 TILE, GROUP = 64, 4  # as in _scan.c
 _ZERO = 128  # what is added to each number
+_LINE = 64  # bytes that a processor reads at once where they begin at a multiple of it, and in two steps elsewhere
 _AT_A_TIME = 512  # tiles that are turned around at once, in the processor's cache: measured, 16 took twice as long
 
 Rows = NDArray[np.uint8]
@@ -80,7 +81,9 @@ class Tiles:
     @classmethod
     def _empty(cls, tracks: int, length: int) -> "Tiles":
         shape = -(-tracks // TILE), -(-length // GROUP), TILE, GROUP
-        return cls(np.empty(shape, np.uint8), tracks, length)
+        room = np.empty(int(np.prod(shape)) + _LINE, np.uint8)
+        start = -room.ctypes.data % _LINE
+        return cls(room[start : start - _LINE].reshape(shape), tracks, length)
 
     def _put(self, start: int, rows: Rows) -> None:
         """Put the rows of some tracks, from ``start`` on, where they belong; the last tile is filled up."""

@@ -237,6 +237,17 @@ def test_equal_scores_stand_by_id() -> None:
         assert ids.tolist() == [track for track in range(300) if track != 3][:k]
 
 
+def test_equal_scores_stand_by_id_wherever_a_round_began() -> None:
+    """Who joins in the middle meets the later tracks first, and gives their places to the earlier ones."""
+    rows = np.full((30_000, 64), 129, np.uint8)
+    scan = Table(Tiles.of(rows), np.ones(30_000, np.float32), np.ones((2, 30_000), np.float32), None).scan(3)
+    wanted = Wanted(np.ones(64, np.float32), np.ones(5, np.float32), NOBODY, SILENCE, np.array([3]))
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: best_of_each(scan, [wanted], 100)[0][0].tolist(), range(400)))
+    assert found == [[track for track in range(101) if track != 3]] * 400
+
+
 def test_neighbours_that_say_nothing_add_nothing() -> None:
     """A playlist of unheard tracks ranks as one without neighbours does."""
     table = random_table(500, 32)

@@ -55,3 +55,9 @@ def test_rows_that_are_not_there_are_refused(tmp_path: Path, place: dict[str, ob
     (tmp_path / "model.onnx").write_bytes(bytes(36))
     with pytest.raises(ValueError, match=r"cannot reshape|no place of an array|values to unpack"):
         Tiles.read(tmp_path / "model.onnx", place)
+
+
+@pytest.mark.parametrize("tracks", [1, 100, 40_000])
+def test_tiles_begin_where_a_processor_reads_at_once(tracks: int) -> None:
+    """At a multiple of 64 bytes, which all tiles behind the first one then do, too."""
+    assert Tiles.of(random_rows(tracks, 16)).tiles.ctypes.data % 64 == 0
