@@ -255,17 +255,21 @@ def _end_orphans(home: Path) -> None:
     assert not left
 
 
-def test_a_run_moves_its_service_without_a_break(go: Go) -> None:
+def test_a_run_moves_its_service_without_a_break(go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process that serves follows the pin: every request is answered, first by one model and then by the other."""
+    # It is loaded beside a training; on a busy machine it would rightly refuse what waits for half a second.
+    monkeypatch.setenv("SEGUE_PATIENCE", "60")
+    monkeypatch.setenv("SEGUE_QUEUE", "1000")
     first, done = go(port=free_port()), threading.Event()
     assert first.service is not None
 
-    def ask() -> list[tuple[int, str]]:
+    def ask() -> list[str]:
         answers = []
         with httpx.Client(base_url=first.service.url if first.service else "", timeout=60) as client:
             while not done.is_set():
                 response = client.post("/predict", json={"name": "rock"})
-                answers.append((response.status_code, response.json()["model"]["digest"]))
+                assert response.status_code == 200, response.text
+                answers.append(response.json()["model"]["digest"])
         return answers
 
     with ThreadPoolExecutor(1) as pool:
@@ -277,8 +281,7 @@ def test_a_run_moves_its_service_without_a_break(go: Go) -> None:
     assert second.service.pid == first.service.pid
     assert (first.load, second.load is None) == (None, False)  # only what was promoted is loaded
     assert "under load  " in summary(second)
-    assert {status for status, _ in answers} == {200}
-    assert list(dict.fromkeys(digest for _, digest in answers)) == [first.service.digest, second.service.digest]
+    assert list(dict.fromkeys(answers)) == [first.service.digest, second.service.digest]
 
 
 def test_serve_and_stop(go: Go, settings: Settings) -> None:
