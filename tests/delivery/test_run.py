@@ -255,11 +255,8 @@ def _end_orphans(home: Path) -> None:
     assert not left
 
 
-def test_a_run_moves_its_service_without_a_break(go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_moves_its_service_without_a_break(go: Go) -> None:
     """The process that serves follows the pin: every request is answered, first by one model and then by the other."""
-    # It is loaded beside a training; on a busy machine it would rightly refuse what waits for half a second.
-    monkeypatch.setenv("SEGUE_PATIENCE", "60")
-    monkeypatch.setenv("SEGUE_QUEUE", "1000")
     first, done = go(port=free_port()), threading.Event()
     assert first.service is not None
 
