@@ -196,21 +196,29 @@ AVX2 static void by_avx2(
     }
 }
 
-/* All in registers: a tile's numbers are read once for all playlists of a block, and their products are never written. */
+/* All in registers: a tile's numbers are read once for all playlists of a block, and their products are never written.
+ *
+ * `ahead` asks for the next tile's numbers meanwhile. What Intel's processors fetch by themselves ends at a page of 4 KB,
+ * so that they would wait for memory at each; AMD's are slower for being asked. */
 VNNI INLINE void by_vnni_for(
-    const struct tile *tile, struct query **queries, const int count, float (*scores)[TILE], uint64_t *reach) {
+    const struct tile *tile, struct query **queries, const int count, const int ahead, float (*scores)[TILE],
+    uint64_t *reach) {
     __m512i sums[BLOCK][4];
     UNROLLED for (int q = 0; q < count; q++)
         UNROLLED for (int i = 0; i < 4; i++) sums[q][i] = _mm512_setzero_si512();
     for (int64_t group = 0; group < tile->groups; group++) {
         const uint8_t *numbers = tile->vectors + group * TILE * GROUP;
+        const char *next = (const char *)(numbers + tile->groups * TILE * GROUP); /* past the end it is never read */
+        UNROLLED for (int i = 0; i < 4 && ahead; i++) _mm_prefetch(next + 64 * i, _MM_HINT_T1);
         __m512i tracks[4];
         UNROLLED for (int i = 0; i < 4; i++) tracks[i] = _mm512_loadu_si512(numbers + 64 * i);
         UNROLLED for (int q = 0; q < count; q++) {
             int32_t four;
             memcpy(&four, queries[q]->rounded + group * GROUP, GROUP);
             __m512i part = _mm512_set1_epi32(four);
-            UNROLLED for (int i = 0; i < 4; i++) sums[q][i] = _mm512_dpbusd_epi32(sums[q][i], tracks[i], part);
+            /* _mm512_dpbusd_epi32, around which gcc copies the sums to and fro: a tenth of the time */
+            UNROLLED for (int i = 0; i < 4; i++)
+                __asm__("vpdpbusd %2, %1, %0" : "+v"(sums[q][i]) : "v"(tracks[i]), "v"(part));
         }
     }
     UNROLLED for (int q = 0; q < count; q++) reach[q] = 0;
@@ -230,14 +238,25 @@ VNNI INLINE void by_vnni_for(
     }
 }
 
+VNNI INLINE void by_vnni_of(
+    const struct tile *tile, struct query **queries, int64_t count, const int ahead, float (*scores)[TILE],
+    uint64_t *reach) {
+    switch (count) { /* where the compiler knows how many playlists there are, it keeps their sums in registers */
+        case 1: by_vnni_for(tile, queries, 1, ahead, scores, reach); break;
+        case 2: by_vnni_for(tile, queries, 2, ahead, scores, reach); break;
+        case 3: by_vnni_for(tile, queries, 3, ahead, scores, reach); break;
+        default: by_vnni_for(tile, queries, BLOCK, ahead, scores, reach);
+    }
+}
+
 VNNI static void by_vnni(
     const struct tile *tile, struct query **queries, int64_t count, float (*scores)[TILE], uint64_t *reach) {
-    switch (count) { /* where the compiler knows how many playlists there are, it keeps their sums in registers */
-        case 1: by_vnni_for(tile, queries, 1, scores, reach); break;
-        case 2: by_vnni_for(tile, queries, 2, scores, reach); break;
-        case 3: by_vnni_for(tile, queries, 3, scores, reach); break;
-        default: by_vnni_for(tile, queries, BLOCK, scores, reach);
-    }
+    by_vnni_of(tile, queries, count, 0, scores, reach);
+}
+
+VNNI static void by_vnni_ahead(
+    const struct tile *tile, struct query **queries, int64_t count, float (*scores)[TILE], uint64_t *reach) {
+    by_vnni_of(tile, queries, count, 1, scores, reach);
 }
 #endif
 
@@ -248,7 +267,7 @@ static int64_t known_ways(score **ways) {
 #ifdef __x86_64__
     if (__builtin_cpu_supports("avx2")) ways[count++] = by_avx2;
     if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
-        ways[count++] = by_vnni;
+        ways[count++] = __builtin_cpu_is("intel") ? by_vnni_ahead : by_vnni;
 #endif
     return count;
 }
