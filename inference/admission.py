@@ -29,7 +29,7 @@ class Admission:
             except Overloaded as full:
                 self._service.metrics.refusals.labels("overload").inc()
                 await _discard(receive)
-                await too_much(full)(scope, receive, send)
+                await too_much(full.retry_after)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -1,6 +1,7 @@
 """Every answer that is no success is a problem document (RFC 9457): it names what is wrong, and nothing of our code."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -47,12 +48,13 @@ def install(app: FastAPI) -> None:
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend the description
 
 
-def too_much(full: Overloaded) -> JSONResponse:
-    """Return the answer to who asks while there is no place left."""
+@lru_cache(16)  # a refusal has to cost next to nothing
+def too_much(retry_after: int) -> JSONResponse:
+    """Return the answer to who asks while there is no place left, and may come again after so many seconds."""
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The service has as much to do as it can; come again after the seconds of Retry-After.",
-        headers={"Retry-After": str(full.retry_after)},
+        headers={"Retry-After": str(retry_after)},
     )
 
 
@@ -88,7 +90,7 @@ async def _http_problem(request: Request, error: Exception) -> JSONResponse:
 async def _overload_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Overloaded)  # noqa: S101  # what the handler is registered for
     request.app.state.service.metrics.refusals.labels("overload").inc()
-    return too_much(error)
+    return too_much(error.retry_after)
 
 
 async def _feedback_problem(request: Request, error: Exception) -> JSONResponse:

@@ -1,5 +1,6 @@
 """What is no HTTP: refused in the same form as everything else, and the service goes on."""
 
+import asyncio
 import resource
 import socket
 import threading
@@ -13,7 +14,7 @@ import pytest
 import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inference.http_protocol import HttpProtocol
 from tests.support.running_service import Running, running
@@ -28,11 +29,14 @@ _GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40) + b"\r\n\r\n",
         b"GET / HTTPS\r\n\r\n",
+        b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
         b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 2_000_000 + b"\r\n\r\n",
+        b"GET /" + b"a" * 2_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
-    ids=["TLS", "version", "null", "two lengths", "endless header"],
+    ids=["TLS", "version", "method", "null", "two lengths", "length and chunks", "endless header", "endless path"],
 )
 def test_what_is_no_http_is_a_problem_document(service: Running, data: bytes) -> None:
     """400, the connection closes, and the next client is served."""
@@ -41,7 +45,7 @@ def test_what_is_no_http_is_a_problem_document(service: Running, data: bytes) ->
         try:
             connection.sendall(data)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
-        except ConnectionResetError:  # of the endless header: refused before all of it was sent
+        except ConnectionError:  # of the endless ones: refused before all of them was sent
             answer = b""
     if answer:
         assert answer.startswith(b"HTTP/1.1 4")
@@ -49,6 +53,90 @@ def test_what_is_no_http_is_a_problem_document(service: Running, data: bytes) ->
         assert b"uvicorn" not in answer.lower()
     assert answer or len(data) > 100_000
     assert service.status("/health") == 200
+
+
+def test_a_request_that_offers_http_2_is_answered_by_http_1(service: Running) -> None:
+    """As some clients' first one does (RFC 7540, 3.2); its body is read, and the connection goes on."""
+    host, port = service.url.removeprefix("http://").split(":")
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 14\r\n"
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        for extra in (offer, b"", offer):
+            connection.sendall(head + extra + b"\r\n" + b'{"name": "ab"}')
+            answer = connection.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200 OK"), answer
+
+
+class Recorder(asyncio.Transport):
+    """Remembers what was written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closing = self.aborted = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.closing = self.aborted = True
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+def recorded(app: ASGIApp, *received: bytes) -> Recorder:
+    """Return what was written, within a tenth of a second each, to a connection that received this."""
+
+    async def scenario() -> Recorder:
+        config, transport = uvicorn.Config(app, lifespan="off", log_config=None), Recorder()
+        protocol = HttpProtocol(config, uvicorn.Server(config).server_state, {})
+        protocol.connection_made(transport)
+        for data in received:
+            protocol.data_received(data)
+            await asyncio.sleep(0.1)
+        protocol.connection_lost(ConnectionError())
+        return transport
+
+    return asyncio.run(scenario())
+
+
+def test_an_answer_is_sent_as_one_piece() -> None:
+    """Head and body in one write, and one for each answer of requests that came together."""
+    written = recorded(Response(b"all of it"), _GET + _GET, _GET).written
+    assert len(written) == 3
+    assert all(data.startswith(b"HTTP/1.1 200") and data.endswith(b"\r\n\r\nall of it") for data in written)
+
+
+def test_garbage_does_not_get_into_an_answer_that_has_begun() -> None:
+    """The connection can only be cut then; after a whole answer it is refused."""
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"some", "more_body": True})
+        await asyncio.sleep(9)
+
+    begun = recorded(endless, _GET, b"\x00 garbage\r\n\r\n")
+    assert (b"".join(begun.written).endswith(b"\r\n4\r\nsome\r\n"), begun.aborted) == (True, True)
+    whole = recorded(Response(b"all of it"), _GET, b"\x00 garbage\r\n\r\n")
+    assert [data[:12] for data in whole.written] == [b"HTTP/1.1 200", b"HTTP/1.1 400"]
+    assert (whole.closing, whole.aborted) == (True, False)
+
+
+def test_a_head_that_never_ends_is_refused_while_it_comes() -> None:
+    """Nobody keeps more of it than 64 KB and what came with it."""
+    came = recorded(Response(b""), _GET[:-2] + b"X: ", *[b"a" * 30_000] * 3)
+    assert [data[:12] for data in came.written] == [b"HTTP/1.1 400"]
+    assert came.closing
 
 
 class Impatient(NamedTuple):

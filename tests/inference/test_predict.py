@@ -241,7 +241,7 @@ def test_json_goes_by_many_names(client: httpx.Client, kind: str) -> None:
     "method,path,status",
     [
         ("GET", "/predict", 405),
-        ("BREW", "/", 405),
+        ("PROPFIND", "/", 405),
         ("GET", "/wp-login", 404),
         ("GET", "/model/", 404),
         ("GET", "/page/%00", 404),
