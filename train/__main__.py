@@ -1,7 +1,7 @@
-"""The command of the room: ``python -m train <verb> [name=value …]``.
+"""The command of the room: `python -m train <verb> [name=value …]`.
 
-Settings are Hydra's: the defaults of a verb stand in ``train/conf/<verb>.yaml``, its types in the ``Config`` dataclass
-of the stage's module, and ``name=value`` on the command line overrides them.
+Settings are Hydra's: the defaults of a verb stand in `train/conf/<verb>.yaml`, its types in the `Config` dataclass
+of the stage's module, and `name=value` on the command line overrides them.
 """
 
 import argparse

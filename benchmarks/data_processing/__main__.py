@@ -1,4 +1,4 @@
-"""Measure samples and datasets at scale: ``python -m benchmarks.data_processing <what> …``.
+"""Measure samples and datasets at scale: `python -m benchmarks.data_processing <what> …`.
 
     sample   made-up slices: seconds, memory, megabytes
     readers  the slices of a folder read by `ingest`, by Polars and by DuckDB, in turns

@@ -1,4 +1,4 @@
-"""Ways to read slices: ``python -m benchmarks.data_processing.readers {segue,polars,duckdb} DIR [--processes N]``.
+"""Ways to read slices: `python -m benchmarks.data_processing.readers {segue,polars,duckdb} DIR [--processes N]`.
 
 Each prints how many entries it read. `segue` checks every entry, joins tracks and keeps its parts, which is the first
 phase of `ingest`; the other two read the same fields of the same files into columns, and do nothing with them.
@@ -68,7 +68,11 @@ READERS: Mapping[str, Callable[[Sequence[Path], int], int]] = {
 
 def main() -> None:
     """Read by one of the ways."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.data_processing.readers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("reader", choices=READERS)
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--processes", type=int, default=cores())

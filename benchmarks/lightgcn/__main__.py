@@ -1,4 +1,4 @@
-"""Measure one layer of LightGCN's propagation beside other ways: ``python -m benchmarks.lightgcn …``."""
+"""Measure one layer of LightGCN's propagation beside other ways: `python -m benchmarks.lightgcn …`."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Measure peers on the same vectors: ``python -m benchmarks.peers --output FILE``, then ``report FILE…``.
+"""Measure peers on the same vectors: `python -m benchmarks.peers --output FILE`, then `report FILE…`.
 
     python -m benchmarks.peers --tracks 211405 --dimension 256 --output build/bench/peers.json
     python -m benchmarks.peers report build/bench/peers.json

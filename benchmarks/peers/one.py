@@ -1,4 +1,4 @@
-"""Measure one peer in this process: ``python -m benchmarks.peers.one NAME FOLDER``; `benchmarks.peers` calls it.
+"""Measure one peer in this process: `python -m benchmarks.peers.one NAME FOLDER`; `benchmarks.peers` calls it.
 
 A process each, so that its memory is its own. The last line of the output is a JSON object, either of figures or of one
 sentence that says why there are none.

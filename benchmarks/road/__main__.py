@@ -1,7 +1,7 @@
-"""Measure how each stage grows with the playlists: ``python -m benchmarks.road DIR --playlists 1000 3000 10000``.
+"""Measure how each stage grows with the playlists: `python -m benchmarks.road DIR --playlists 1000 3000 10000`.
 
 For each size, playlists are made up with the whole catalogue to choose from, and every stage from them to a bundle is
-run as `segue run` does it, each measured by itself. What is measured stands in ``DIR/road.json`` at once: called again
+run as `segue run` does it, each measured by itself. What is measured stands in `DIR/road.json` at once: called again
 after Ctrl-C or a kill, it goes on with the stages that are missing. In the end it prints a table and, for each stage,
 the exponent of its growth.
 """

@@ -1,4 +1,4 @@
-"""Measure the service: ``python -m benchmarks.serving <what> --bundle DIR``.
+"""Measure the service: `python -m benchmarks.serving <what> --bundle DIR`.
 
     ranking   one query against a plain int8 scan of the same vectors, in turns
     load      latency under an open load, with its generator on the same cores
@@ -274,7 +274,9 @@ def _flat(found: dict[str, Any], prefix: str = "") -> Any:
 
 def main() -> None:
     """Measure what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.serving", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("what", choices=["ranking", "load", "overload", "settings", "memory", "start"])
     add(

@@ -174,7 +174,10 @@ def write_big_bundle(
 
 def main() -> None:
     """Write a bundle from the command line."""
-    parser = argparse.ArgumentParser(description="Write a bundle of random weights, of a real one's size.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.serving.big_bundle",
+        description="Write a bundle of random weights, of a real one's size.",
+    )
     parser.add_argument("path", type=Path)
     parser.add_argument("--tracks", type=int, default=211_405, help="default: the tracks of 8,057 real playlists")
     parser.add_argument("--second", action=argparse.BooleanOptionalAction, help="whether there is a second skeleton")

@@ -75,7 +75,9 @@ def _seconds(action: Any) -> float:
 
 def main() -> None:
     """Measure what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Time the scan of a catalogue of made-up vectors.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.serving.scan", description="Time the scan of a catalogue of made-up vectors."
+    )
     parser.add_argument("--tracks", type=int, default=2_262_292, help="default: the Million Playlist Dataset's")
     parser.add_argument("--length", type=int, default=128, help="numbers of a vector (default: 128)")
     parser.add_argument("--threads", type=int, help="that go through it (default: by the CPU limit)")

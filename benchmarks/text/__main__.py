@@ -1,4 +1,4 @@
-"""Measure how fast words become vectors, by PyTorch and by ONNX Runtime: ``python -m benchmarks.text …``."""
+"""Measure how fast words become vectors, by PyTorch and by ONNX Runtime: `python -m benchmarks.text …`."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Shoot the page of a running service: ``python -m tests.support.shoot_page URL OUT.png``.
+"""Shoot the page of a running service: `python -m tests.support.shoot_page URL OUT.png`.
 
 Types a title and adds the tracks found for a few searches, as a person would, and waits for the continuation.
 """
