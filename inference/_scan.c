@@ -4,7 +4,7 @@
  * exclusion, top-k. Here a tile of tracks stays in the first cache from its products to its place among the best, and
  * all playlists under way are scored against it there, a few at a time, so that memory is read once for all of them. A
  * pass goes round and round, chunk by chunk: a playlist joins at the next chunk, whenever it comes, and is done one round
- * later. The threads are those of who asks.
+ * later. The threads are those of who asks, and helpers, so that one playlist alone has all cores, too.
  *
  * Products are of integers and sums of floats stand in a fixed order (-std=c11 lets no compiler fuse them), so that
  * every CPU gives the same bits, whoever else asks.
@@ -15,6 +15,7 @@
 #include <float.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -99,6 +100,9 @@ struct pass {
     int64_t count, chunk;     /* of queries, and the next to be taken */
     int64_t waiting, riders;  /* queries, the last ones, that have not joined; and how many began the last round */
     int64_t working, threads; /* now, and at most */
+    pthread_t *helpers;
+    int64_t helping;          /* how many there are */
+    int ended;                /* they have to go */
     double reading;           /* seconds that memory takes for all vectors, about */
     double came, gap;         /* when somebody asked last, and the usual seconds from one to the next */
     double since;             /* when the round that is waited for could have begun */
@@ -581,6 +585,20 @@ static void wait(struct pass *pass, double until) {
         pthread_cond_wait(&pass->changed, &pass->lock);
 }
 
+/* Go on with the pass, or wait until there is something to do. The lock is held before and after. */
+static void go_on(struct pass *pass) {
+    double again = let_join(pass);
+    if (pass->working == pass->threads || !work(pass)) wait(pass, again);
+}
+
+static void *help(void *pointer) {
+    struct pass *pass = pointer;
+    pthread_mutex_lock(&pass->lock);
+    while (!pass->ended) go_on(pass);
+    pthread_mutex_unlock(&pass->lock);
+    return NULL;
+}
+
 /* Have `count` queries scored against the whole catalogue, with everybody else's, by this thread and others. */
 static void go_round(struct pass *pass, struct query *queries, int64_t count) {
     int64_t joined = 0, done = 0;
@@ -591,8 +609,7 @@ static void go_round(struct pass *pass, struct query *queries, int64_t count) {
             if (!pass->count) pass->since = now();
             pass->queries[pass->count++] = &queries[joined], pass->waiting++;
         }
-        double again = let_join(pass);
-        if (pass->working == pass->threads || !work(pass)) wait(pass, again);
+        go_on(pass);
         while (done < joined && !queries[done].not_done) done++;
     }
     pthread_cond_broadcast(&pass->changed); /* this thread's place is free */
@@ -632,6 +649,18 @@ static int prepare(const struct catalogue *catalogue, struct playlist *playlist,
     return 1;
 }
 
+/* Start helpers, as many as can work beside who asks. With fewer it goes, too. */
+static void get_help(struct pass *pass) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pass->helpers = malloc(pass->threads * sizeof *pass->helpers);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for threads that know what to do with them */
+    while (pass->helpers && pass->helping < pass->threads - 1 &&
+           !pthread_create(&pass->helpers[pass->helping], NULL, help, pass))
+        pass->helping++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 /* Begin with a catalogue: `threads` at most go through it at the same time, and multiply in the `way`-th way of those
  * that this CPU knows, or in the best one where it is below 0. Return NULL where it cannot be gone through. */
 struct pass *segue_open(const struct catalogue *catalogue, int64_t threads, int64_t way) {
@@ -646,13 +675,19 @@ struct pass *segue_open(const struct catalogue *catalogue, int64_t threads, int6
     pthread_mutex_init(&pass->lock, NULL), pthread_cond_init(&pass->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pass->reading = (double)(catalogue->tracks * catalogue->length) / BYTES_A_SECOND, pass->gap = 1;
+    get_help(pass);
     return pass;
 }
 
 /* End it; nobody may be under way. */
 void segue_close(struct pass *pass) {
+    pthread_mutex_lock(&pass->lock);
+    pass->ended = 1;
+    pthread_cond_broadcast(&pass->changed);
+    pthread_mutex_unlock(&pass->lock);
+    for (int64_t i = 0; i < pass->helping; i++) pthread_join(pass->helpers[i], NULL);
     pthread_cond_destroy(&pass->changed), pthread_mutex_destroy(&pass->lock);
-    free(pass);
+    free(pass->helpers), free(pass);
 }
 
 /* Write the best `k` tracks for each of `count` playlists, falling, equal scores by id.

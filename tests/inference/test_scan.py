@@ -1,5 +1,6 @@
 """The scan of the catalogue: bit for bit what plain numpy works out, and nothing it is given is trusted."""
 
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -199,6 +200,19 @@ def test_who_else_asks_changes_nothing(threads: int, length: int) -> None:
         for row, (own_ids, own_scores) in enumerate(alone):
             assert ids[row].tolist() == own_ids.tolist()
             assert scores[row].tobytes() == own_scores.tobytes()
+
+
+def test_a_lone_playlist_has_helpers_and_they_go_with_the_catalogue() -> None:
+    """Where three threads may go through it there are two beside who asks, and none is left when it is let go."""
+    table, threads = random_table(9, 16), Path("/proc/self/task")
+    before = len(list(threads.iterdir()))
+    scan = table.scan(3)
+    beside = len(list(threads.iterdir())) - before
+    del scan
+    deadline = time.monotonic() + 10  # the system forgets a thread a little after it has ended
+    while len(list(threads.iterdir())) > before and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert (beside, len(list(threads.iterdir()))) == (2, before)
 
 
 def test_no_playlists_have_no_lists() -> None:
