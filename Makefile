@@ -86,9 +86,9 @@ $(CLUSTER_READY): $(READY) requirements/cluster.txt
 	@VENV="$(VENV)" scripts/setup requirements/cluster.txt
 	@touch $@
 
-bench: $(BENCH_READY) ## Measure our ranking beside its peers and write docs/benchmarks.md; eight minutes of a quiet machine
+bench: $(BENCH_READY) ## Measure our ranking beside its peers and write docs/benchmarks.md; some minutes of a quiet machine
 	$(BIN)/python -m benchmarks.peers --output build/bench/peers.json $(ARGS)
-	$(BIN)/python -m benchmarks.peers report build/bench/peers.json
+	$(BIN)/python -m benchmarks.peers report build/bench/peers*.json
 
 # A peer that cannot be installed is a sentence in the report; a run without any still measures numpy, implicit and ours.
 $(BENCH_READY): $(READY) requirements/bench.txt

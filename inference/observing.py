@@ -20,6 +20,8 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 # An id that a proxy hands in is kept, if nothing in it can forge a log line or fill a disk.
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _INTERNAL = ("/health", "/ready", "/metrics")
+_REFUSED_EARLY = frozenset({"/predict", "/tracks", "/feedback"})
+"""Routes of which a request may be refused before it is routed; that it is refused has to count as theirs."""
 STICKY = "segue-model"
 """The cookie of the gateway (k8s/traffic/models.yaml) that keeps a listener with the model that was drawn."""
 _SECURITY = (
@@ -80,7 +82,8 @@ class Observing:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        route = getattr(scope.get("route"), "path", None) or ("/page" if status < 400 else "unmatched")
+        unrouted = scope["path"] if scope["path"] in _REFUSED_EARLY else "unmatched"
+        route = getattr(scope.get("route"), "path", None) or ("/page" if status < 400 else unrouted)
         self._metrics.observe_request(method, route, status, seconds)
         if route not in _INTERNAL and STICKY not in cookie_parser(Headers(scope=scope).get("cookie", "")):
             self._metrics.draws.inc()

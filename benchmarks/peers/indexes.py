@@ -10,7 +10,6 @@ import math
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -82,34 +81,28 @@ class Numpy(_Exhaustive):
 
 
 class Segue:
-    """The service's own scan; a query is one thread's, and several threads take several queries."""
+    """The service's own scan: all threads take part in a query, and queries that come together share a pass."""
 
     efforts: tuple[int, ...] = (0,)
-    _NOBODY = np.empty(0, np.int64)
 
     def __init__(self, vectors: Floats, threads: int) -> None:
         from inference.scan import Table
         from inference.tiles import Tiles
 
         rows, scale = quantised(vectors)
-        self._scan = Table(Tiles.of(rows), scale, np.zeros((2, len(vectors)), np.float32), None).scan()
+        self._table = Table(Tiles.of(rows), scale, np.zeros((2, len(vectors)), np.float32), None)
         # A track's 8-bit numbers, its scale, and its two priors, which are read whether they are zero or not.
         self.stored = self.scanned = len(vectors) * (vectors.shape[1] + 3 * 4)
-        self._pool: ThreadPoolExecutor | None = None
 
     def use(self, threads: int, effort: int) -> None:
-        """As `Index.use`."""
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        """As `Index.use`; a scan has its helpers from its beginning on, so that it begins anew."""
+        self._scan = self._table.scan(threads)
 
     def search(self, queries: Floats, k: int) -> Ids:
-        """As `Index.search`."""
-        if self._pool is None or len(queries) == 1:
-            return np.stack([self._one(query, k) for query in queries])
-        return np.stack(list(self._pool.map(lambda query: self._one(query, k), queries)))
-
-    def _one(self, query: Floats, k: int) -> Ids:
-        silence = np.empty((3, 0), np.float32)
-        return self._scan.best(query, np.zeros(5, np.float32), self._NOBODY, silence, self._NOBODY, k)[0]
+        """As `Index.search`; no playlist has tracks that speak for others, or that are left out."""
+        count = len(queries)
+        nobody, silence = np.empty((count, 0), np.int64), np.empty((count, 3, 0), np.float32)
+        return self._scan.best_of_each(queries, np.zeros((count, 5), np.float32), nobody, silence, nobody, k)[0]
 
 
 class Implicit(_Exhaustive):
@@ -307,7 +300,7 @@ PEERS: dict[str, Peer] = {
     "segue": Peer(
         ("inference.scan", "train.quantise"),
         Segue,
-        f"our scan of 8-bit vectors (`inference/_scan.c`) with its exact top k; {_ONE_THREAD}",
+        "our scan of 8-bit vectors (`inference/_scan.c`) with its exact top k; queries that come together share a pass",
     ),
     "implicit": Peer(
         ("implicit.cpu.als",),

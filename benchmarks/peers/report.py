@@ -68,7 +68,7 @@ def _machine(run: dict[str, Any]) -> Iterator[str]:
 
 def _roofline(run: dict[str, Any]) -> Iterator[str]:
     yield f"One query alone, k = 10, over reading the same bytes in turns with it; {_ASKED_FOR} are asked of us. Where"
-    yield "two threads read, a query that is one thread's (ours, implicit's) still is."
+    yield "two threads read, two work on our query; on implicit's it is always one."
     yield ""
     yield "| peer | threads | MB a query reads | reading them | GB/s | the query | over reading |"
     yield "|---|---|---|---|---|---|---|"

@@ -40,13 +40,14 @@ _DIMENSION = 128
 
 
 def ranking(bundle: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Time a whole query, its parts, and a scan of an int8 matrix of the catalogue's size, taking turns on one thread.
+    """Time a whole query, its parts, and a scan of an int8 matrix of the catalogue's size, taking turns on one core.
 
     What a scan cannot be faster than is reading its bytes: numpy's maximum over a matrix of the same shape does little
     else. Times are of the wall; the tenth percentile is what the machine does when it is let. ``query`` is all of
     `Ranker.rank`, the title's words included; ``ranking`` what comes after them; ``whole graph`` the same by ONNX
     Runtime alone, as machines without the C library do it.
     """
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before the scan has helpers, which would take another
     ranker = Ranker.open(bundle, threads=1)
     whole = WholeGraph(ranker.bundle, threads=1)
     tracks = len(ranker.catalogue)

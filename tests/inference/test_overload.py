@@ -181,5 +181,9 @@ def test_overload_is_answered_at_once_and_what_was_taken_in_is_done(bundle_path:
     for response in refused:
         assert response.headers["content-type"] == "application/problem+json"
         assert int(response.headers["retry-after"]) >= 1
-    assert b'segue_refusals_total{reason="overload"} 5.0' in service.metrics.text()
+    told = service.metrics.text()
+    assert b'segue_refusals_total{reason="overload"} 5.0' in told
+    # Whoever watches the errors of a route sees its refusals: a canary that refuses what it has no room for is worse.
+    assert b'segue_requests_total{method="POST",route="/predict",status="503"} 5.0' in told
+    assert b"unmatched" not in told
     service.work.close()
